@@ -1,0 +1,255 @@
+"""Stage 2: inventory + outcomes + now -> Rounds. The patrol is planned, not looped.
+
+Each village has a phase, spread evenly over the interval and the same after every restart; in its window its cameras
+are staggered, each at its own fixed offset. A bad look orders confirming looks; refused credentials are asked ever
+more rarely, because a device locks its account after a few wrong tries.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from streamwatch.errors import ACCESS_REASONS, Reason
+from streamwatch.model.inventory import Camera, Inventory
+from streamwatch.model.look import Depth, StreamKind
+from streamwatch.model.report import Credentials, Round, Ticket
+
+US: Final = 1_000_000
+GOLDEN: Final = 0.6180339887498949  # multiples of it, modulo 1, fill an interval evenly however many there are
+JITTER: Final = 0.1  # confirming looks come up to 10 % earlier or later, so that forty cameras do not come back as one
+BACKOFF_INTERVALS: Final = 6  # refused credentials: at most every sixth interval, half an hour at the default
+GRACE_INTERVALS: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the schedule obeys; seconds. `confirm_after_s` None derives about 10 s and 30 s from the interval."""
+
+    interval_s: int = 300
+    window_s: float | None = None
+    depth: Depth = Depth.PICTURE
+    stream: StreamKind = StreamKind.SUB
+    deadline_s: float = 20.0
+    confirm_looks: int = 2
+    confirm_after_s: tuple[float, ...] | None = None
+    access_tries: int = 3
+    access_backoff_max_s: float = 1800.0
+
+    def window(self, interval_s: int) -> float:
+        """Seconds within which a round's looks begin."""
+        return self.window_s if self.window_s is not None else min(interval_s / 4, 60.0)
+
+    def confirm_delay(self, attempt: int, interval_s: int) -> float:
+        """Seconds from the look of `attempt - 1` to the confirming look `attempt` (1, 2, …)."""
+        moments = self.confirm_after_s or (min(10.0, interval_s / 6), min(30.0, interval_s / 3))
+        at = moments[min(attempt, len(moments)) - 1]
+        before = moments[attempt - 2] if 2 <= attempt <= len(moments) else 0.0
+        return max(0.1, at - before)
+
+    def grace_us(self, interval_s: int) -> int:
+        """How long a look speaks for the time after it."""
+        return int(GRACE_INTERVALS * interval_s * US)
+
+
+@dataclass(slots=True)
+class _Unit:
+    """The cameras of one village that share an interval."""
+
+    village: int
+    interval_s: int
+    cameras: list[Camera]
+
+
+@dataclass(slots=True)
+class _Access:
+    failures: int = 0
+    not_before_us: int = 0
+
+
+def phase_us(village: int, interval_s: int) -> int:
+    """Where in the interval this village's rounds begin."""
+    return int((village * GOLDEN % 1.0) * interval_s * US)
+
+
+class Planner:
+    """Holds what is due when. Pure: it is told the time and a seeded random."""
+
+    def __init__(self, policy: Policy, rng: random.Random) -> None:
+        self.policy = policy
+        self.missed_rounds = 0
+        self._rng = rng
+        self._units: dict[tuple[int, int], _Unit] = {}
+        self._cameras: dict[int, Camera] = {}
+        self._patrol: list[tuple[int, tuple[int, int]]] = []
+        self._confirm: list[tuple[int, int, int, int]] = []  # due, tie-breaker, camera, attempt
+        self._confirming: dict[int, int] = {}  # camera -> attempt that is ordered
+        self._access: dict[int, _Access] = {}
+        self._order = itertools.count()
+
+    def load(self, inventory: Inventory, now_us: int) -> None:
+        """Takes in the inventory as it is now: villages keep their phase, changed cameras lose their backoff."""
+        old = self._cameras
+        self._cameras = {
+            camera.id: camera
+            for camera in inventory.cameras.values()
+            if camera.removed_us is None or camera.removed_us > now_us
+        }
+        for camera in self._cameras.values():
+            if camera.id in self._access and old.get(camera.id) != camera:
+                del self._access[camera.id]
+        units: dict[tuple[int, int], _Unit] = {}
+        for camera in self._cameras.values():
+            key = (camera.village, camera.interval_s)
+            units.setdefault(key, _Unit(camera.village, camera.interval_s, [])).cameras.append(camera)
+        known = self._units.keys()
+        for key in units.keys() - known:
+            heapq.heappush(self._patrol, (self._first_due(key, now_us), key))
+        if known - units.keys():
+            self._patrol = [entry for entry in self._patrol if entry[1] in units]
+            heapq.heapify(self._patrol)
+        self._units = units
+
+    def interval_s(self, camera: int) -> int:
+        """The interval that camera is looked at by; the policy's for one that is not in the inventory."""
+        found = self._cameras.get(camera)
+        return found.interval_s if found is not None else self.policy.interval_s
+
+    def next_due_us(self) -> int | None:
+        """When there is something to do next; None with an empty inventory."""
+        heads = [heap[0][0] for heap in (self._patrol, self._confirm) if heap]
+        return min(heads) if heads else None
+
+    def due(self, now_us: int) -> list[Round]:
+        """Every round whose time has come. A round that is more than an interval late is skipped and counted."""
+        rounds: list[Round] = []
+        while self._patrol and self._patrol[0][0] <= now_us:
+            due_us, key = heapq.heappop(self._patrol)
+            unit = self._units[key]
+            interval_us = unit.interval_s * US
+            late = (now_us - due_us) // interval_us
+            self.missed_rounds += late
+            due_us += late * interval_us
+            heapq.heappush(self._patrol, (due_us + interval_us, key))
+            window_s = self.policy.window(unit.interval_s)
+            tickets = self._tickets(self._willing(unit.cameras, due_us), window_s)
+            if tickets:
+                name = f"{unit.village}:{unit.interval_s}:{self.policy.depth}:{due_us}"
+                rounds.append(self._round(name, unit.village, due_us, window_s, 0, tickets))
+        rounds.extend(self._due_confirmations(now_us))
+        return rounds
+
+    def confirm(self, camera: int, attempt: int, now_us: int) -> bool:
+        """Orders the confirming look that follows attempt - 1. False where none is due: enough, or one is ordered."""
+        if camera not in self._cameras or attempt > self.policy.confirm_looks:
+            return False
+        if self._confirming.get(camera, 0) >= attempt:
+            return False
+        self._confirming[camera] = attempt
+        delay = self.policy.confirm_delay(attempt, self.interval_s(camera))
+        delay *= self._rng.uniform(1 - JITTER, 1 + JITTER)
+        heapq.heappush(self._confirm, (now_us + int(delay * US), next(self._order), camera, attempt))
+        return True
+
+    def settled(self, camera: int) -> None:
+        """There is nothing left to confirm: a look that is ordered already is not sent."""
+        self._confirming.pop(camera, None)
+
+    def record(self, camera: int, reason: Reason | None, at_us: int) -> None:
+        """Learns one outcome, for the backoff of refused credentials."""
+        if reason not in ACCESS_REASONS:
+            self._access.pop(camera, None)
+            return
+        state = self._access.setdefault(camera, _Access())
+        state.failures += 1
+        over = state.failures - self.policy.access_tries
+        if over >= 0:
+            interval_s = self.interval_s(camera)
+            cap_s = min(self.policy.access_backoff_max_s, float(BACKOFF_INTERVALS * interval_s))
+            pause_s = min(cap_s, interval_s * 2.0 ** min(over, 16)) * self._rng.uniform(1 - JITTER, 1.0)
+            state.not_before_us = at_us + int(pause_s * US)
+
+    def visit(self, camera: Camera, depth: Depth, now_us: int) -> Round:
+        """A look now, because somebody asked."""
+        tickets = (self._ticket(camera, 0),)
+        number = next(self._order)
+        name = f"visit:{camera.id}:{now_us}:{number}"
+        return self._round(name, camera.village, now_us, 0.0, 0, tickets, depth=depth, visit=True)
+
+    def _first_due(self, key: tuple[int, int], now_us: int) -> int:
+        village, interval_s = key
+        interval_us = interval_s * US
+        phase = phase_us(village, interval_s)
+        return now_us + (phase - now_us) % interval_us
+
+    def _willing(self, cameras: Sequence[Camera], due_us: int) -> Iterable[Camera]:
+        for camera in cameras:
+            backoff = self._access.get(camera.id)
+            if backoff is None or backoff.not_before_us <= due_us:
+                yield camera
+
+    def _due_confirmations(self, now_us: int) -> list[Round]:
+        by_round: dict[tuple[int, int], list[Camera]] = {}
+        while self._confirm and self._confirm[0][0] <= now_us:
+            _, _, code, attempt = heapq.heappop(self._confirm)
+            if self._confirming.get(code) != attempt or (camera := self._cameras.get(code)) is None:
+                continue
+            by_round.setdefault((camera.village, attempt), []).append(camera)
+        return [
+            self._round(
+                f"{village}:confirm:{now_us}:{attempt}", village, now_us, 0.0, attempt, self._tickets(cameras, 0.0)
+            )
+            for (village, attempt), cameras in by_round.items()
+        ]
+
+    def _tickets(self, cameras: Iterable[Camera], window_s: float) -> tuple[Ticket, ...]:
+        window_ms = window_s * 1000
+        tickets = [self._ticket(camera, int((camera.id * GOLDEN % 1.0) * window_ms)) for camera in cameras]
+        return tuple(sorted(tickets, key=lambda ticket: ticket.offset_ms))
+
+    def _ticket(self, camera: Camera, offset_ms: int) -> Ticket:
+        sub = self.policy.stream is StreamKind.SUB and camera.sub_url is not None
+        url = camera.sub_url if sub and camera.sub_url is not None else camera.url
+        credentials = None
+        if camera.username is not None:
+            password = camera.password.reveal() if camera.password is not None else ""
+            credentials = Credentials(camera.username, password)
+        return Ticket(
+            camera=camera.id,
+            url=url,
+            stream=StreamKind.SUB if sub else StreamKind.MAIN,
+            offset_ms=offset_ms,
+            deadline_ms=int(self.policy.deadline_s * 1000),
+            host=urlsplit(url).hostname or "",
+            group=camera.recorder,
+            credentials=credentials,
+            allow_basic=camera.allow_basic,
+        )
+
+    def _round(
+        self,
+        name: str,
+        village: int,
+        due_us: int,
+        window_s: float,
+        attempt: int,
+        tickets: tuple[Ticket, ...],
+        *,
+        depth: Depth | None = None,
+        visit: bool = False,
+    ) -> Round:
+        return Round(
+            id=name,
+            village=village,
+            depth=depth or self.policy.depth,
+            due_us=due_us,
+            window_ms=int(window_s * 1000),
+            attempt=attempt,
+            visit=visit,
+            tickets=tickets,
+        )
