@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamwatch.errors import Blame, Reason
+from streamwatch.errors import Blame, Reason, default_blame
 from streamwatch.model.look import Look
 from streamwatch.model.report import Canary, Health, Report
 from streamwatch.model.verdict import Attributed
-from streamwatch.verdict import blame_of
 
 LAG_SHARE: Final = 0.2  # reliability goal R5: a look that failed while the loop lagged by more of its time is void
 MIN_LAG_MS: Final = 250.0  # below this no deadline of ours is in danger, however short the look was
@@ -49,7 +48,7 @@ def _attribute(look: Look, before: Health, after: Health, *, path_down: bool) ->
         return Attributed(look, Blame.OURS, Reason.OURS_OVERLOAD)
     if look.reason in _IMITATED_BY_PATH and path_down:
         return Attributed(look, Blame.OURS, Reason.OURS_PATH)
-    return Attributed(look, blame_of(look.reason))
+    return Attributed(look, default_blame(look.reason))
 
 
 def _lagged(look: Look, before: Health, after: Health) -> bool:

@@ -122,3 +122,17 @@ class HeldError(StreamwatchError):
 
 class NotFoundError(StreamwatchError):
     """There is no such object, or none in the caller's scope: the two look alike on purpose."""
+
+
+_OURS_TO_LEARN = frozenset({Reason.MEDIA_UNSUPPORTED_CODEC, Reason.MEDIA_ENCRYPTED, Reason.MEDIA_TOO_LARGE})
+
+
+def default_blame(reason: Reason) -> Blame:
+    """Whose fault a failed look is when nothing else is known: the last column of the booking table."""
+    if reason in ACCESS_REASONS:
+        return Blame.ACCESS
+    if reason is Reason.RTSP_BUSY:
+        return Blame.RECORDER
+    if reason in _OURS_TO_LEARN or reason.startswith("ours."):
+        return Blame.OURS
+    return Blame.CAMERA
