@@ -1,0 +1,1 @@
+"""Changes of the schema, one file a change, in `versions/`; `migrate.upgrade` applies them."""
