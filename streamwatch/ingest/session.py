@@ -1,0 +1,158 @@
+"""Stage 3: the thin shell around `wire.conversation`: it moves bytes, keeps the deadlines and books the timings.
+
+Two limits hold for every look: one total deadline over all steps, and ten seconds of silence within a step. Silence
+means no whole message and no media packet: a peer that trickles a byte a second is silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from streamwatch.clock import Clock
+from streamwatch.errors import LookError, LookFailure, Step
+from streamwatch.net.address import Guard, target_of
+from streamwatch.net.tcp import dial
+from streamwatch.wire.conversation import Ask, Conversation, Keyframe
+
+READ_PAUSE_BYTES: Final = 4 * 2**20  # an unread answer larger than this would be the peer's flood, not ours to hold
+Tap = Callable[[str, bytes], None]  # ("in" or "out", bytes), as they cross the socket
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds: to connect, of silence within a step, and in all."""
+
+    connect_s: float = 5.0
+    step_s: float = 10.0
+    total_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one conversation brought: plain values, the socket is closed."""
+
+    failure: LookFailure | None
+    keyframe: Keyframe | None
+    media_flowed: bool
+    codec: str | None
+    width: int | None
+    height: int | None
+    transport: str | None
+    server: str | None
+    timings_ms: dict[str, float]
+
+
+class _Wire(asyncio.Protocol):
+    """Feeds the conversation with what arrives and sends what it answers, until it has finished."""
+
+    def __init__(self, conversation: Conversation, clock: Clock, tap: Tap | None) -> None:
+        self._conversation = conversation
+        self._clock = clock
+        self._tap = tap
+        self._transport: asyncio.Transport | None = None
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.progressed_at = clock.monotonic()
+        self._progress = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def begin(self) -> None:
+        self._send(self._conversation.start(self._clock.monotonic()))
+
+    def data_received(self, data: bytes) -> None:
+        if self._tap is not None:
+            self._tap("in", data)
+        self._take(data)
+
+    def eof_received(self) -> None:
+        self._take(b"")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._take(b"")
+
+    def _take(self, data: bytes) -> None:
+        if self.finished.done():
+            return
+        now = self._clock.monotonic()
+        try:
+            answer = self._conversation.receive(data, now)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must end this look only, and be seen as ours
+            self.finished.set_exception(error)
+            return
+        if self._conversation.progress != self._progress:
+            self._progress = self._conversation.progress
+            self.progressed_at = now
+        if answer:
+            self._send(answer)
+        if self._conversation.finished:
+            self.finished.set_result(None)
+
+    def _send(self, data: bytes) -> None:
+        if data and self._transport is not None and not self._transport.is_closing():
+            if self._tap is not None:
+                self._tap("out", data)
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Says farewell, so that no camera keeps a session of ours, and closes."""
+        if self._transport is not None:
+            self._send(self._conversation.farewell())
+            self._transport.close()
+
+
+async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tap: Tap | None = None) -> Heard:
+    """One conversation with one camera. Never raises for anything a device does; cancelling it closes the socket."""
+    conversation = Conversation(ask, lambda: secrets.token_hex(16))
+    begun = clock.monotonic()
+    timings: dict[str, float] = {}
+    try:
+        wire = await dial(
+            target_of(ask.url),
+            lambda: _Wire(conversation, clock, tap),
+            guard=guard,
+            timeout_s=min(limits.connect_s, limits.total_s),
+        )
+    except LookError as error:
+        timings["total"] = _ms(clock.monotonic() - begun)
+        failure = LookFailure(error.reason, Step.CONNECT, error.detail)
+        return Heard(failure, None, False, None, None, None, None, None, timings)
+    timings["connect"] = _ms(clock.monotonic() - begun)
+    try:
+        wire.progressed_at = clock.monotonic()
+        wire.begin()
+        await _until_finished(wire, conversation, limits, begun, clock)
+    finally:
+        wire.close()
+    timings |= conversation.timings_ms
+    timings["total"] = _ms(clock.monotonic() - begun)
+    return Heard(
+        failure=conversation.failure,
+        keyframe=conversation.keyframe,
+        media_flowed=conversation.media_flowed,
+        codec=conversation.codec,
+        width=conversation.width,
+        height=conversation.height,
+        transport=conversation.transport,
+        server=conversation.server,
+        timings_ms=timings,
+    )
+
+
+async def _until_finished(wire: _Wire, conversation: Conversation, limits: Limits, begun: float, clock: Clock) -> None:
+    while not wire.finished.done():
+        ends = min(begun + limits.total_s, wire.progressed_at + limits.step_s)
+        remaining = ends - clock.monotonic()
+        if remaining <= 0:
+            conversation.timeout(clock.monotonic())
+            return
+        await asyncio.wait((wire.finished,), timeout=remaining)
+    wire.finished.result()
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

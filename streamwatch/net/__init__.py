@@ -1,0 +1,1 @@
+"""The only sockets to devices: addresses, the outbound guard, TCP."""
