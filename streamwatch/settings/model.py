@@ -1,0 +1,264 @@
+"""The settings themselves: every key with its type, range, default and meaning. `describe.py` makes the documentation
+from this file and `load.py` the messages, so a key is written down once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamwatch.model.look import Depth, StreamKind
+from streamwatch.settings.kinds import (
+    MAX_ITEMS,
+    CanaryText,
+    DatabaseUrl,
+    Listen,
+    NetworkText,
+    UserAgent,
+    VillageCode,
+    split_host_port,
+)
+
+MIN_INTERVAL_S: Final = 5  # a warm look takes under a second; below this the patrol would be continuous watching
+MAX_INTERVAL_S: Final = 86_400  # a day: grace is 1.5 intervals, and longer ones make every hour unknown
+MAX_WINDOW_S: Final = 60.0  # DESIGN decision 3: a village's round is min(interval/4, 60 s)
+CONFIRMATIONS: Final = ((10.0, 1 / 6), (30.0, 1 / 3), (60.0, 1 / 2), (120.0, 2 / 3))  # (seconds, share of the interval)
+
+
+def cores() -> int:
+    """CPU cores that this process may use (a container's share, not the machine's)."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class Limits(_Section):
+    """How much at once."""
+
+    per_host: int = Field(default=4, ge=1, le=1_000, description="Sessions at the same time to one address.")
+    per_recorder: int = Field(
+        default=8, ge=1, le=1_000, description="Sessions at the same time to the cameras of one recorder."
+    )
+    per_line_kbps: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000_000,
+        description="Kilobits a second that looks may use of one line; not set: no limit.",
+    )
+    looks_in_flight: int = Field(default=256, ge=1, le=100_000, description="Looks at the same time in one looker.")
+    decodes_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_024,
+        description="Decoder processes, and so pictures decoded at the same time; not set: one a core.",
+    )
+
+    def decodes(self) -> int:
+        """`decodes_in_flight`, or the number of cores."""
+        return self.decodes_in_flight or cores()
+
+
+class Schedule(_Section):
+    """When cameras are looked at, how deep, and how a bad look is confirmed."""
+
+    interval_s: int = Field(
+        default=300,
+        ge=MIN_INTERVAL_S,
+        le=MAX_INTERVAL_S,
+        description="Seconds between two looks at a camera that has no own interval.",
+    )
+    window_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=3_600,
+        description="Seconds over which a village's round is spread; not set: a quarter of the interval, at most 60.",
+    )
+    confirm_looks: int = Field(
+        default=2,
+        ge=0,
+        le=len(CONFIRMATIONS),
+        description="Further looks that must repeat a bad one before it is booked.",
+    )
+    confirm_after_s: tuple[Annotated[float, Field(gt=0, le=MAX_INTERVAL_S)], ...] | None = Field(
+        default=None,
+        max_length=len(CONFIRMATIONS),
+        description="Seconds after the bad look of each confirming one; not set: 10, 30, less for short intervals.",
+    )
+    depth: Literal[Depth.REACH, Depth.STREAM, Depth.PICTURE] = Field(
+        default=Depth.PICTURE, description="How deep the patrol looks."
+    )
+    stream: StreamKind = Field(
+        default=StreamKind.SUB,
+        description="Which stream the patrol takes; cameras without a sub address give the main one.",
+    )
+    access_tries: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="Looks in a row with a refused password before the camera is left alone: it may lock us out.",
+    )
+    access_backoff_max_s: int = Field(
+        default=1_800,
+        ge=1,
+        le=86_400,
+        description="Longest wait in seconds between looks at a camera that refuses the password.",
+    )
+
+    def window_for(self, interval_s: int) -> float:
+        """Seconds over which a round at that interval is spread; never more than half of it."""
+        if self.window_s is None:
+            return min(interval_s / 4, MAX_WINDOW_S)
+        return min(self.window_s, interval_s / 2)
+
+    def confirm_delays_for(self, interval_s: int) -> tuple[float, ...]:
+        """Seconds after the bad look at which each confirming look begins, ascending; `confirm_looks` of them."""
+        if self.confirm_after_s is not None:
+            return self.confirm_after_s
+        return tuple(min(longest, interval_s * share) for longest, share in CONFIRMATIONS[: self.confirm_looks])
+
+
+class LookRules(_Section):
+    """What one look may take."""
+
+    connect_s: float = Field(default=5.0, gt=0, le=60, description="Seconds for the TCP connection.")
+    step_s: float = Field(default=10.0, gt=0, le=60, description="Seconds for each answer of the camera.")
+    deadline_s: float = Field(default=20.0, gt=0, le=60, description="Seconds for the whole look.")
+    max_pixels: int = Field(
+        default=16_777_216,
+        ge=65_536,
+        le=67_108_864,
+        description="Largest picture that is decoded; larger ones are media.too_large.",
+    )
+    user_agent: UserAgent = Field(default="streamwatch", description="What we call ourselves to cameras.")
+    allow_networks: tuple[NetworkText, ...] = Field(
+        default=(), max_length=MAX_ITEMS, description="Networks that looks may connect to; empty: any."
+    )
+
+
+class Lookers(_Section):
+    """Processes that hold the conversations with cameras."""
+
+    count: int | None = Field(
+        default=None, ge=1, le=256, description="Looker processes; not set: one less than cores, at least 1."
+    )
+
+    def processes(self) -> int:
+        """`count`, or max(1, cores - 1)."""
+        return self.count or max(1, cores() - 1)
+
+
+class Decoders(_Section):
+    """Jailed processes that decode pictures."""
+
+    jail: Literal["required", "best_effort"] = Field(
+        default="required",
+        description="required: no decoding without a complete jail; best_effort: with what the kernel offers.",
+    )
+    wall_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Seconds for decoding and scoring one picture; then the process is killed.",
+    )
+
+
+class Canaries(_Section):
+    """Targets that are not cameras and tell whether our own path works."""
+
+    targets: tuple[CanaryText, ...] = Field(
+        default=("gateway",),
+        max_length=16,
+        description="What is asked. gateway: the default router. Empty: our path is never doubted.",
+    )
+    interval_s: float = Field(default=10.0, ge=1, le=300, description="Seconds between two questions.")
+
+
+class Booking(_Section):
+    """How looks become time."""
+
+    access_grace_h: float = Field(
+        default=72.0,
+        ge=0,
+        le=8_760,
+        description="Hours after the notice to the responsible unit before a wrong password counts as down.",
+    )
+
+
+class Quality(_Section):
+    """Thresholds of the picture, where an operator must differ from the measured ones. Not set: the built-in value."""
+
+    blackout_luma: float | None = Field(
+        default=None, ge=0, le=255, description="Mean luma below which a picture is black."
+    )
+    blur_raise: float | None = Field(
+        default=None, ge=0, le=1, description="Edge sharpness below which a picture is blurred."
+    )
+    blur_clear: float | None = Field(
+        default=None, ge=0, le=1, description="Edge sharpness above which it is sharp again; at least blur_raise."
+    )
+    frozen_share: float | None = Field(
+        default=None, ge=0, le=1, description="Share of unchanged blocks from which two looks show a frozen picture."
+    )
+
+
+class Metrics(_Section):
+    """What /metrics shows."""
+
+    per_camera: tuple[VillageCode, ...] = Field(
+        default=(),
+        max_length=MAX_ITEMS,
+        description="Codes of villages that get a series a camera; others get one a village.",
+    )
+
+
+class Web(_Section):
+    """Pages and the API."""
+
+    session_h: float = Field(default=12.0, gt=0, le=720, description="Hours until a login ends.")
+
+
+class Settings(_Section):
+    """All of it. Frozen: a reload makes a new one."""
+
+    listen: Listen = Field(default="127.0.0.1:8080", description="Address of the API and pages.")
+    data_dir: Path = Field(description="Folder of everything that is kept: database, keys, sockets, lock.")
+    database_url: DatabaseUrl | None = Field(
+        default=None, repr=False, description="Database; not set: SQLite in the data directory."
+    )
+    nats_url: None = Field(
+        default=None, description="Broker for lookers on other machines. Not in this version: leave it out."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: console on a terminal, JSON lines elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
+
+    limits: Limits = Limits()
+    schedule: Schedule = Schedule()
+    look: LookRules = LookRules()
+    lookers: Lookers = Lookers()
+    decoders: Decoders = Decoders()
+    canaries: Canaries = Canaries()
+    booking: Booking = Booking()
+    quality: Quality = Quality()
+    metrics: Metrics = Metrics()
+    web: Web = Web()
+
+    def bind(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        return split_host_port(self.listen)
+
+
+def sections() -> dict[str, type[_Section]]:
+    """The sections by name, in the order of the model."""
+    return {
+        name: info.annotation
+        for name, info in Settings.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, _Section)
+    }
