@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from streamwatch.clock import Clock
 from streamwatch.errors import LookError, LookFailure, Step
@@ -18,7 +18,6 @@ from streamwatch.net.address import Guard, target_of
 from streamwatch.net.tcp import dial
 from streamwatch.wire.conversation import Ask, Conversation, Keyframe
 
-READ_PAUSE_BYTES: Final = 4 * 2**20  # an unread answer larger than this would be the peer's flood, not ours to hold
 Tap = Callable[[str, bytes], None]  # ("in" or "out", bytes), as they cross the socket
 
 
@@ -36,14 +35,14 @@ class Heard:
     """What one conversation brought: plain values, the socket is closed."""
 
     failure: LookFailure | None
-    keyframe: Keyframe | None
-    media_flowed: bool
-    codec: str | None
-    width: int | None
-    height: int | None
-    transport: str | None
-    server: str | None
     timings_ms: dict[str, float]
+    keyframe: Keyframe | None = None
+    media_flowed: bool = False
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    transport: str | None = None
+    server: str | None = None
 
 
 class _Wire(asyncio.Protocol):
@@ -72,7 +71,7 @@ class _Wire(asyncio.Protocol):
     def eof_received(self) -> None:
         self._take(b"")
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface of asyncio
         self._take(b"")
 
     def _take(self, data: bytes) -> None:
@@ -120,7 +119,7 @@ async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tap:
     except LookError as error:
         timings["total"] = _ms(clock.monotonic() - begun)
         failure = LookFailure(error.reason, Step.CONNECT, error.detail)
-        return Heard(failure, None, False, None, None, None, None, None, timings)
+        return Heard(failure, timings)
     timings["connect"] = _ms(clock.monotonic() - begun)
     try:
         wire.progressed_at = clock.monotonic()
@@ -132,6 +131,7 @@ async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tap:
     timings["total"] = _ms(clock.monotonic() - begun)
     return Heard(
         failure=conversation.failure,
+        timings_ms=timings,
         keyframe=conversation.keyframe,
         media_flowed=conversation.media_flowed,
         codec=conversation.codec,
@@ -139,7 +139,6 @@ async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tap:
         height=conversation.height,
         transport=conversation.transport,
         server=conversation.server,
-        timings_ms=timings,
     )
 
 

@@ -1,0 +1,1 @@
+"""The one boundary: channels that carry Rounds out and Reports back, as bytes, whatever lies between."""

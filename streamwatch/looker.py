@@ -1,0 +1,275 @@
+"""Round -> Report: drives conversations and decoders for the cameras it is given, and owns their memory.
+
+It knows cameras and no store: it says what it saw and how it was itself doing meanwhile, and judges nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from streamwatch.clock import US, Clock
+from streamwatch.decoders.job import DecodeJob
+from streamwatch.decoders.pool import DecoderPool
+from streamwatch.errors import Reason, Step
+from streamwatch.health import LoopLag
+from streamwatch.ingest.session import Heard, Limits, Tap, converse
+from streamwatch.model.look import Depth, Look, Measurement
+from streamwatch.model.report import Health, Report, Round, Ticket
+from streamwatch.net.address import Guard
+from streamwatch.net.canary import Canaries
+from streamwatch.wire.conversation import Ask
+
+FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
+FLUSH_LOOKS: Final = 500
+MAX_MEMORIES: Final = 200_000  # cameras; 2 KiB each is 400 MB, more than one looker is ever given
+LATE_START_S: Final = 0.0
+
+log = structlog.get_logger(__name__)
+
+Emit = Callable[[Report], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LookerPolicy:
+    """Bounds of one looker: sessions at once per host, per recorder and in all; seconds of each look."""
+
+    per_host: int = 4
+    per_recorder: int = 8
+    looks_in_flight: int = 256
+    connect_s: float = 5.0
+    step_s: float = 10.0
+    max_pixels: int = 8_900_000
+    user_agent: str = "streamwatch"
+
+
+class _Gate:
+    """Counts sessions by key; a key nobody uses takes no memory."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._gates: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    @contextlib.asynccontextmanager
+    async def through(self, key: str | None) -> AsyncIterator[None]:
+        if key is None:
+            yield
+            return
+        semaphore, users = self._gates.get(key, (None, 0))
+        if semaphore is None:
+            semaphore = asyncio.Semaphore(self._limit)
+        self._gates[key] = (semaphore, users + 1)
+        try:
+            async with semaphore:
+                yield
+        finally:
+            _, users = self._gates[key]
+            if users == 1:
+                del self._gates[key]
+            else:
+                self._gates[key] = (semaphore, users - 1)
+
+
+class Looker:
+    """Looks at cameras. One loop owns it; `work` may run for many rounds at once."""
+
+    def __init__(
+        self,
+        vantage: str,
+        *,
+        pool: DecoderPool,
+        clock: Clock,
+        policy: LookerPolicy,
+        guard: Guard,
+        canaries: Canaries,
+        lag: LoopLag,
+    ) -> None:
+        self.vantage = vantage
+        self._pool = pool
+        self._clock = clock
+        self._policy = policy
+        self._guard = guard
+        self._canaries = canaries
+        self._lag = lag
+        self._hosts = _Gate(policy.per_host)
+        self._recorders = _Gate(policy.per_recorder)
+        self._cameras = _Gate(1)  # one session a camera, ever
+        self._all = asyncio.Semaphore(policy.looks_in_flight)
+        self._fingerprints: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self.open_sessions = 0
+
+    def health(self, since: float) -> Health:
+        """How we are doing now, with the worst loop lag since the monotonic moment `since`."""
+        decoders = self._pool.status()
+        return Health(
+            at_us=self._clock.utc_us(),
+            loop_lag_ms=round(self._lag.worst_ms(since), 1),
+            canaries=self._canaries.latest,
+            decoders=decoders.alive,
+            jailed=decoders.jailed,
+            open_sessions=self.open_sessions,
+        )
+
+    async def work(self, order: Round, emit: Emit) -> None:
+        """Looks at every camera of the round and emits Reports as looks come in; the last one closes the round."""
+        begun = self._clock.monotonic()
+        before = self.health(begun - FLUSH_S)
+        due = begun - (self._clock.utc_us() - order.due_us) / US
+        waiting = {asyncio.create_task(self._ticket(order, ticket, due)) for ticket in order.tickets}
+        part = 0
+        try:
+            looks: list[Look] = []
+            flush_at = self._clock.monotonic() + FLUSH_S
+            while waiting or part == 0 or looks:
+                timeout = None if not looks else max(0.0, flush_at - self._clock.monotonic())
+                if waiting:
+                    done, waiting = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                    if done and not looks:
+                        flush_at = self._clock.monotonic() + FLUSH_S
+                    looks += [task.result() for task in done]
+                ready = not waiting or len(looks) >= FLUSH_LOOKS or self._clock.monotonic() >= flush_at
+                if ready and (looks or not waiting):
+                    await emit(await self._report(order, part, before, tuple(looks), begun, last=not waiting))
+                    part += 1
+                    looks = []
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _report(
+        self, order: Round, part: int, before: Health, looks: tuple[Look, ...], begun: float, *, last: bool
+    ) -> Report:
+        """A failed look is only told together with what the canaries said after it."""
+        if any(look.reason is not None for look in looks):
+            await self._canaries.fresh(self._clock.monotonic())
+        longest = max((look.duration_us for look in looks), default=0) / US
+        after = self.health(max(begun, self._clock.monotonic() - longest - FLUSH_S))
+        return Report(
+            round_id=order.id,
+            village=order.village,
+            depth=order.depth,
+            due_us=order.due_us,
+            attempt=order.attempt,
+            part=part,
+            last=last,
+            vantage=self.vantage,
+            before=before,
+            after=after,
+            looks=looks,
+        )
+
+    async def _ticket(self, order: Round, ticket: Ticket, due: float) -> Look:
+        await self._clock.sleep(due + ticket.offset_ms / 1000 - self._clock.monotonic())
+        async with (
+            self._cameras.through(str(ticket.camera)),
+            self._recorders.through(ticket.group),
+            self._hosts.through(ticket.host),
+            self._all,
+        ):
+            return await self.look(ticket, order.depth, order=order.id)
+
+    async def look(self, ticket: Ticket, depth: Depth, *, order: str | None = None, tap: Tap | None = None) -> Look:
+        """One look at one camera. A defect of ours ends this look only, and is booked as ours."""
+        started_us = self._clock.utc_us()
+        begun = self._clock.monotonic()
+        self.open_sessions += 1
+        try:
+            heard = await self._converse(ticket, depth, tap)
+        except Exception as error:
+            log.exception("look.defect", camera=ticket.camera)
+            return self._failed(ticket, depth, started_us, begun, order, error)
+        finally:
+            self.open_sessions -= 1
+        return await self._finish(ticket, depth, heard, started_us, begun, order)
+
+    async def _converse(self, ticket: Ticket, depth: Depth, tap: Tap | None) -> Heard:
+        ask = Ask(
+            url=ticket.url,
+            depth=depth,
+            credentials=ticket.credentials,
+            allow_basic=ticket.allow_basic,
+            max_pixels=self._policy.max_pixels,
+            user_agent=self._policy.user_agent,
+        )
+        limits = Limits(self._policy.connect_s, self._policy.step_s, ticket.deadline_ms / 1000)
+        return await converse(ask, limits, clock=self._clock, guard=self._guard, tap=tap)
+
+    async def _finish(
+        self, ticket: Ticket, depth: Depth, heard: Heard, started_us: int, begun: float, order: str | None
+    ) -> Look:
+        reason = heard.failure.reason if heard.failure else None
+        step = heard.failure.step if heard.failure else None
+        detail = heard.failure.detail if heard.failure else ""
+        timings = dict(heard.timings_ms)
+        measures: tuple[Measurement, ...] = ()
+        reference_us: int | None = None
+        width, height = heard.width, heard.height
+        if depth is Depth.PICTURE and heard.keyframe is not None and reason is None:
+            memory = (ticket.camera, ticket.stream.value)
+            job = DecodeJob(
+                codec=heard.keyframe.codec,
+                data=heard.keyframe.data,
+                previous=self._fingerprints.get(memory),
+                at_us=started_us,
+            )
+            result = await self._pool.score(job)
+            if result.failure is not None:
+                reason, detail = result.failure.reason, result.failure.detail
+                step = result.failure.step
+            else:
+                measures, reference_us = result.measures, result.reference_us
+                width, height = result.width or width, result.height or height
+                timings["decode"], timings["score"] = result.decode_ms, result.score_ms
+                if result.fingerprint is not None:
+                    self._remember(memory, result.fingerprint)
+            timings["total"] = round((self._clock.monotonic() - begun) * 1000, 3)
+        return Look(
+            camera=ticket.camera,
+            depth=depth,
+            stream=ticket.stream,
+            started_us=started_us,
+            duration_us=int((self._clock.monotonic() - begun) * US),
+            vantage=self.vantage,
+            reason=reason,
+            step=step,
+            detail=detail,
+            media_flowed=heard.media_flowed,
+            codec=heard.codec,
+            width=width,
+            height=height,
+            transport=heard.transport,
+            server=heard.server,
+            timings_ms=timings,
+            keyframe_bytes=len(heard.keyframe.data) if heard.keyframe is not None else None,
+            measures=measures,
+            reference_us=reference_us,
+            order=order,
+        )
+
+    def _failed(
+        self, ticket: Ticket, depth: Depth, started_us: int, begun: float, order: str | None, error: Exception
+    ) -> Look:
+        return Look(
+            camera=ticket.camera,
+            depth=depth,
+            stream=ticket.stream,
+            started_us=started_us,
+            duration_us=int((self._clock.monotonic() - begun) * US),
+            vantage=self.vantage,
+            reason=Reason.OURS_WORKER,
+            step=Step.CONNECT,
+            detail=f"a defect of streamwatch: {type(error).__name__}",
+            order=order,
+        )
+
+    def _remember(self, memory: tuple[int, str], fingerprint: bytes) -> None:
+        self._fingerprints[memory] = fingerprint
+        self._fingerprints.move_to_end(memory)
+        while len(self._fingerprints) > MAX_MEMORIES:
+            self._fingerprints.popitem(last=False)
