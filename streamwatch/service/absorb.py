@@ -1,0 +1,166 @@
+"""Reports + where everything stood -> what is to be committed and what is to be told. Pure: it changes nothing.
+
+The one owner of timelines calls it, commits what it returns in one transaction, and only then takes over the new
+standings: memory never runs ahead of the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import msgspec
+
+from streamwatch.blame import attribute
+from streamwatch.model.live import CameraLive
+from streamwatch.model.look import Look, State
+from streamwatch.model.report import Report
+from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM, Standing
+from streamwatch.model.timeline import Segment
+from streamwatch.model.verdict import Attributed, Verdict
+from streamwatch.timeline import Booked, advance
+from streamwatch.verdict import Policy, judge
+
+Standings = Mapping[str, Standing]
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Mark(IntEnum):
+    """What a round's packed line says of one look."""
+
+    OWN_ROW = 0  # something changed: the standing rows say it exactly
+    AS_BEFORE = 1  # every dimension that stood was seen as before
+    NO_PICTURE = 2  # reach and stream as before; the picture was not judged
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLine:
+    """One look's place in its round's packed line."""
+
+    report: Report
+    look: Look
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One look with all that was said of it."""
+
+    attributed: Attributed
+    verdict: Verdict
+    attempt: int
+    pending: bool  # a bad look waits to be confirmed
+    late: bool
+    blips: int
+
+
+@dataclass(slots=True)
+class Absorbed:
+    """What a group of reports comes to."""
+
+    segments: list[Segment] = field(default_factory=list)
+    standings: dict[tuple[int, str], Standing] = field(default_factory=dict)  # to be written
+    observations: list[tuple[int, str, int, bytes]] = field(default_factory=list)  # camera, depth, started_us, Look
+    lines: list[RoundLine] = field(default_factory=list)
+    booked: list[Booked] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
+    moved: dict[int, dict[str, Standing]] = field(default_factory=dict)  # every camera's standings from now on
+    live: dict[int, CameraLive] = field(default_factory=dict)
+
+
+def absorb(
+    reports: Iterable[Report],
+    standings: Mapping[int, Standings],
+    live: Mapping[int, CameraLive],
+    policy: Policy,
+    grace_us: Callable[[int], int],
+) -> Absorbed:
+    """Blame, verdict and timeline for every look, in the order of their beginnings. Unknown cameras are passed over."""
+    out = Absorbed()
+    looks = [(attributed, report) for report in reports for attributed in attribute(report)]
+    looks.sort(key=lambda entry: entry[0].look.started_us)
+    for attributed, report in looks:
+        camera = attributed.look.camera
+        if camera not in live:
+            continue  # it left the inventory while the look was under way
+        current = out.moved.get(camera)
+        if current is None:
+            current = dict(standings.get(camera, {}))
+        _take(out, attributed, report, current, out.live.get(camera, live[camera]), policy, grace_us(camera))
+    return out
+
+
+def _take(
+    out: Absorbed,
+    attributed: Attributed,
+    report: Report,
+    current: dict[str, Standing],
+    before: CameraLive,
+    policy: Policy,
+    grace_us: int,
+) -> None:
+    look = attributed.look
+    verdict = judge(attributed, policy, _present_faults(current))
+    if verdict.void is not None:
+        out.live[look.camera] = msgspec.structs.replace(before, void=verdict.void.value, void_us=look.started_us)
+        out.observations.append(_observation(look))
+        out.lines.append(RoundLine(report, look, Mark.OWN_ROW))
+        out.judged.append(Judged(attributed, verdict, report.attempt, pending=False, late=False, blips=0))
+        return
+    changed: set[str] = set()
+    asked: set[str] = set()
+    late, blips = False, 0
+    for opinion in verdict.opinions:
+        known = current.get(opinion.dimension)
+        if known is None and opinion.dimension.startswith(FAULT_PREFIX) and opinion.state is not State.DOWN:
+            continue  # a fault never seen at this camera takes no row
+        step = advance(known, look.camera, opinion, look.started_us, grace_us)
+        late |= step.late
+        blips += step.blip
+        asked.add(opinion.dimension)
+        current[opinion.dimension] = step.standing
+        out.segments += step.closed
+        out.booked += step.booked
+        if step.changed:
+            changed.add(opinion.dimension)
+    out.moved[look.camera] = current
+    mark = _mark(current, asked, changed, late=late)
+    if mark is Mark.OWN_ROW and not late:
+        out.standings.update(((look.camera, name), current[name]) for name in asked)
+    if mark is Mark.OWN_ROW:
+        out.observations.append(_observation(look))
+    out.lines.append(RoundLine(report, look, mark))
+    pending = any(current[name].pending is not None for name in asked)
+    out.judged.append(Judged(attributed, verdict, report.attempt, pending=pending, late=late, blips=blips))
+    if not late:
+        up = STREAM in asked and look.media_flowed and look.reason is None
+        out.live[look.camera] = CameraLive(
+            camera=look.camera,
+            standings=tuple(current.values()),
+            last_look_us=look.started_us,
+            last_up_us=look.started_us if up else before.last_up_us,
+        )
+
+
+def _mark(current: Standings, asked: set[str], changed: set[str], *, late: bool) -> Mark:
+    """Whether recovery may move every standing of the camera, or only reach and stream, or none, by this look."""
+    if changed or late:
+        return Mark.OWN_ROW
+    if asked == set(current):
+        return Mark.AS_BEFORE
+    if asked == {REACH, STREAM} and PICTURE in current:
+        return Mark.NO_PICTURE
+    return Mark.OWN_ROW
+
+
+def _present_faults(current: Standings) -> frozenset[str]:
+    return frozenset(
+        name.removeprefix(FAULT_PREFIX)
+        for name, standing in current.items()
+        if name.startswith(FAULT_PREFIX) and standing.state is State.DOWN
+    )
+
+
+def _observation(look: Look) -> tuple[int, str, int, bytes]:
+    return (look.camera, look.depth.value, look.started_us, _encode(look))
