@@ -145,15 +145,19 @@ class Planner:
         return rounds
 
     def confirm(self, camera: int, attempt: int, now_us: int) -> bool:
-        """Orders the confirming look that follows attempt - 1. False where none is due: enough, or one is ordered."""
-        if camera not in self._cameras or attempt > self.policy.confirm_looks:
+        """A bad look, the patrol's (attempt 0) or a confirming one, wants the next confirming look.
+
+        False where none is due: the camera is gone, there were enough, or one is ordered already.
+        """
+        if self._confirming.get(camera) == attempt:
+            del self._confirming[camera]
+        following = attempt + 1
+        if camera not in self._cameras or following > self.policy.confirm_looks or camera in self._confirming:
             return False
-        if self._confirming.get(camera, 0) >= attempt:
-            return False
-        self._confirming[camera] = attempt
-        delay = self.policy.confirm_delay(attempt, self.interval_s(camera))
+        self._confirming[camera] = following
+        delay = self.policy.confirm_delay(following, self.interval_s(camera))
         delay *= self._rng.uniform(1 - JITTER, 1 + JITTER)
-        heapq.heappush(self._confirm, (now_us + int(delay * US), next(self._order), camera, attempt))
+        heapq.heappush(self._confirm, (now_us + int(delay * US), next(self._order), camera, following))
         return True
 
     def settled(self, camera: int) -> None:

@@ -6,13 +6,9 @@ import asyncio
 import ipaddress
 import socket
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import urlsplit
 
 from streamwatch.errors import LookError, Reason, Step, UsageError
-
-RTSP_PORT: Final = 554  # RFC 2326 section 3.2
-MAX_URL_CHARS: Final = 2048
+from streamwatch.wire.url import parse_address
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -62,20 +58,10 @@ def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 
 def target_of(url: str) -> Target:
     """Host and port of an rtsp:// URL. Raises UsageError that says what is wrong with it, never showing credentials."""
-    if len(url) > MAX_URL_CHARS:
-        raise UsageError(f"a URL of {len(url)} characters: at most {MAX_URL_CHARS}")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise UsageError(f"not a URL: {error}") from None
-    if parts.scheme.lower() != "rtsp":
-        raise UsageError(f"the scheme is {parts.scheme or 'missing'!r}: this version speaks rtsp:// over TCP")
-    if not host:
-        raise UsageError("the URL names no host: rtsp://HOST[:PORT]/PATH")
-    if port == 0:
-        raise UsageError("port 0 cannot be connected to")
-    return Target(host, port or RTSP_PORT)
+    origin = parse_address(url).origin
+    if origin.scheme != "rtsp":
+        raise UsageError(f"the scheme is {origin.scheme}: this version speaks rtsp:// over TCP")
+    return Target(origin.host, origin.port)
 
 
 async def resolve(target: Target, guard: Guard) -> Address:

@@ -1,4 +1,4 @@
-"""The service's side of the boundary: a looker for each village, rounds out, reports in, dead lookers replaced."""
+"""The service's side of the boundary: a looker for each village, rounds out, reports in, the dead replaced."""
 
 from __future__ import annotations
 

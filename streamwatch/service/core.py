@@ -1,0 +1,225 @@
+"""The service: sends rounds out, absorbs reports, commits, and only then remembers and tells.
+
+It owns the planner, the standings and the one write connection. It never talks to a camera, decodes or renders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from streamwatch.clock import US, Clock
+from streamwatch.counters import Counters
+from streamwatch.errors import NotFoundError, Step, StreamwatchError
+from streamwatch.live.server import LiveServer
+from streamwatch.model.inventory import Camera, Inventory
+from streamwatch.model.live import CameraLive
+from streamwatch.model.look import Depth, Look
+from streamwatch.model.report import Report
+from streamwatch.model.standing import STREAM, Standing
+from streamwatch.schedule import Planner
+from streamwatch.schedule import Policy as SchedulePolicy
+from streamwatch.service.absorb import Absorbed, Judged, absorb
+from streamwatch.service.commit import Committer
+from streamwatch.service.lookers import Lookers
+from streamwatch.verdict import Policy
+
+GROUP_S: Final = 0.25  # looks wait this long for company in one commit: an fsync is shared, nobody notices the delay
+GROUP_LOOKS: Final = 500
+INBOX_REPORTS: Final = 4096  # past this lookers wait: the patrol slows down, nothing is dropped
+TICK_S: Final = 0.25
+VISIT_SPARE_S: Final = 10.0  # beyond the look's own deadline: queueing, decoding, commit
+
+log = structlog.get_logger(__name__)
+
+
+class BusyError(StreamwatchError):
+    """A visit to that camera is under way."""
+
+    code = "running"
+
+
+class Service:
+    """Plans, absorbs, commits, tells."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        policy: Policy,
+        schedule: SchedulePolicy,
+        committer: Committer,
+        rng: random.Random,
+    ) -> None:
+        self.clock = clock
+        self.policy = policy
+        self.counters = Counters()
+        self.inbox: asyncio.Queue[Report] = asyncio.Queue(INBOX_REPORTS)
+        self.planner = Planner(schedule, rng)
+        self.inventory = Inventory()
+        self.standings: dict[int, dict[str, Standing]] = {}
+        self.live: dict[int, CameraLive] = {}
+        self.latest: dict[int, Judged] = {}
+        self.patrol_lag_s = 0.0
+        self.lookers = Lookers(self.inbox, self._looker_lost)
+        self.server: LiveServer | None = None
+        self._schedule = schedule
+        self._committer = committer
+        self._visits: dict[str, asyncio.Future[Look]] = {}
+        self._visited: set[int] = set()
+        self._wake = asyncio.Event()
+
+    def load(self, inventory: Inventory, standings: list[Standing] | None = None) -> None:
+        """Takes in the inventory, and at the start where everything stood."""
+        for standing in standings or ():
+            self.standings.setdefault(standing.camera, {})[standing.dimension] = standing
+        gone = self.live.keys() - inventory.cameras.keys()
+        for camera in gone:
+            del self.live[camera]
+            self.latest.pop(camera, None)
+        fresh = [
+            CameraLive(camera=camera, standings=tuple(self.standings.get(camera, {}).values()))
+            for camera in inventory.cameras.keys() - self.live.keys()
+        ]
+        self.live.update((live.camera, live) for live in fresh)
+        self.inventory = inventory
+        self.planner.load(inventory, self.clock.utc_us())
+        self._wake.set()
+        if self.server is not None:
+            self.server.publish(tuple(fresh))
+            if gone:
+                self.server.forget(gone)
+
+    async def plan_forever(self) -> None:
+        """Sends every round when it is due."""
+        while True:
+            now_us = self.clock.utc_us()
+            for order in self.planner.due(now_us):
+                self.patrol_lag_s = max(0.0, (now_us - order.due_us) / US)
+                if not await self.lookers.link_for(order.village).send(order):
+                    self.counters.add("streamwatch_dropped_total", len(order.tickets), "round_without_looker")
+                    for ticket in order.tickets:
+                        self.planner.settled(ticket.camera)
+            next_us = self.planner.next_due_us()
+            pause = TICK_S if next_us is None else min(TICK_S, max(0.0, (next_us - self.clock.utc_us()) / US))
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(max(0.01, pause)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def absorb_forever(self) -> None:
+        """Takes in reports, groups them, commits them."""
+        while True:
+            await self._absorb(await self._group())
+
+    async def _group(self) -> list[Report]:
+        group = [await self.inbox.get()]
+        looks = len(group[0].looks)
+        try:
+            async with asyncio.timeout(GROUP_S):
+                while looks < GROUP_LOOKS:
+                    group.append(await self.inbox.get())
+                    looks += len(group[-1].looks)
+        except TimeoutError:
+            pass
+        return group
+
+    async def _absorb(self, reports: list[Report]) -> None:
+        now_us = self.clock.utc_us()
+        absorbed = absorb(reports, self.standings, self.live, self.policy, self.grace_us)
+        await self._committer.commit(absorbed, now_us)
+        self.standings.update(absorbed.moved)  # memory moves only after the commit
+        self.live.update(absorbed.live)
+        if self.server is not None:
+            self.server.publish(tuple(absorbed.live.values()))
+        self._count(absorbed)
+        for judged in absorbed.judged:
+            self._follow_up(judged, now_us)
+
+    def _follow_up(self, judged: Judged, now_us: int) -> None:
+        """The one backward edge: outcomes shape the plan, and a visit hears its answer."""
+        look = judged.attributed.look
+        self.latest[look.camera] = judged
+        if not judged.late:
+            if judged.verdict.void is None:
+                self.planner.record(look.camera, look.reason, look.started_us)
+            if judged.pending:
+                self.planner.confirm(look.camera, judged.attempt, now_us)
+                self._wake.set()
+            else:
+                self.planner.settled(look.camera)
+        waiting = self._visits.get(look.order or "")
+        if waiting is not None and not waiting.done():
+            waiting.set_result(look)
+
+    async def visit(self, camera: Camera, depth: Depth) -> Look:
+        """A look now; it counts like any other. Raises BusyError where one runs."""
+        if camera.id in self._visited:
+            raise BusyError(f"camera {camera.code} is being looked at right now")
+        order = self.planner.visit(camera, depth, self.clock.utc_us())
+        waiting: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
+        self._visits[order.id] = waiting
+        self._visited.add(camera.id)
+        try:
+            if not await self.lookers.link_for(order.village).send(order):
+                raise StreamwatchError("no looker is running: try again in a moment")
+            async with asyncio.timeout(self._schedule.deadline_s + VISIT_SPARE_S):
+                return await waiting
+        except TimeoutError:
+            raise StreamwatchError(f"the look at {camera.code} brought no answer in time") from None
+        finally:
+            self._visits.pop(order.id, None)
+            self._visited.discard(camera.id)
+
+    def camera(self, number: int) -> Camera:
+        """The camera of that id. Raises NotFoundError."""
+        found = self.inventory.cameras.get(number)
+        if found is None:
+            raise NotFoundError(f"there is no camera with the id {number}")
+        return found
+
+    def grace_us(self, camera: int) -> int:
+        """How long a look at that camera speaks for the time after it."""
+        return self._schedule.grace_us(self.planner.interval_s(camera))
+
+    def _looker_lost(self) -> None:
+        """Confirming looks that it had in hand are lost: the next patrol look orders them again."""
+        for camera in self.live:
+            self.planner.settled(camera)
+
+    def _count(self, absorbed: Absorbed) -> None:
+        add = self.counters.add
+        for booked in absorbed.booked:
+            if booked.dimension == STREAM and (camera := self.inventory.cameras.get(booked.camera)) is not None:
+                village = self.inventory.villages[camera.village]
+                region = self.inventory.regions[village.region].name
+                metric = f"streamwatch_village_{booked.state.value}_seconds_total"
+                add(metric, booked.seconds_us / US, region, village.code)
+        for judged in absorbed.judged:
+            look = judged.attributed.look
+            reason = look.reason.value if look.reason is not None else ""
+            outcome = "void" if judged.verdict.void is not None else ("failed" if reason else "ok")
+            add("streamwatch_probes_total", 1, look.depth.value, outcome, reason)
+            if judged.late:
+                add("streamwatch_dropped_total", 1, "late_look")
+            if judged.blips:
+                add("streamwatch_blips_total", judged.blips)
+            for step in Step:
+                if (took := look.timings_ms.get(step.value)) is not None:
+                    self.counters.observe("streamwatch_probe_step_seconds", took / 1000, step.value)
+
+
+Handler = Callable[[dict[str, Any]], Any]
+
+
+def look_json(look: Look) -> dict[str, Any]:
+    """A look as plain values, for the API and the command line to shape."""
+    plain: dict[str, Any] = msgspec.to_builtins(look)
+    return plain
