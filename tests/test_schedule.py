@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -65,7 +66,7 @@ def test_every_camera_is_looked_at_once_an_interval(villages: int, cameras: int,
         by_camera.setdefault(camera, []).append(at)
     assert len(by_camera) == villages * cameras
     for moments in by_camera.values():
-        assert {later - earlier for earlier, later in zip(moments, moments[1:], strict=False)} <= {interval_s * US}
+        assert {later - earlier for earlier, later in itertools.pairwise(moments)} <= {interval_s * US}
         assert len(moments) in (9, 10)
 
 
@@ -132,7 +133,7 @@ def test_refused_credentials_are_asked_ever_more_rarely_and_forgiven_after_an_in
             looks.append(order.due_us)
             plan.record(100, Reason.RTSP_AUTH, now)
         now += US
-    gaps = [round((b - a) / US) for a, b in zip(looks, looks[1:], strict=False)]
+    gaps = [round((b - a) / US) for a, b in itertools.pairwise(looks)]
 
     assert gaps[:3] == [60, 60, 60]
     assert max(gaps) == BACKOFF_INTERVALS * 60
