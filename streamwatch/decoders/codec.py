@@ -1,0 +1,143 @@
+"""Stage 4: one access unit -> one luma plane. The one module that knows how PyAV 18 and 19 want to be asked.
+
+FFmpeg's decoders are chosen from an allow-list and never see a container, an address or a file. A decoder that lost
+data paints over it and still returns a frame: a frame that is marked corrupt is no picture.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from typing import Final, cast
+
+import av
+import numpy as np
+from av.codec.context import CodecContext
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from streamwatch.errors import LookError, Reason, Step
+
+DECODERS: Final = {
+    "h264": "h264",
+    "h265": "hevc",
+    "mjpeg": "mjpeg",
+}  # our name -> FFmpeg's; no other is opened
+FIRST_LIGHT: Final = frozenset({"h264"})  # what is decoded today; a wider set is the caller's decision
+
+# Eight bits a sample, luma in plane 0 without anything between. Ten-bit pictures are unsupported, not broken.
+LUMA_FORMATS: Final = frozenset(
+    {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12", "nv16"},
+)
+BYTES_PER_PIXEL: Final = 6  # what decoding takes: two pictures of 1.5 bytes a pixel, motion and error tables
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: `luma` is a view, shape (height, width) after cropping, valid as long as `frame` is held."""
+
+    luma: NDArray[np.uint8]
+    frame: VideoFrame
+
+
+class Codecs:
+    """One decoder context a codec, reused from keyframe to keyframe and thrown away after any failure."""
+
+    def __init__(self, *, max_pixels: int, allowed: frozenset[str] = FIRST_LIGHT) -> None:
+        self._max_pixels = max_pixels
+        self._allowed = allowed
+        self._contexts: dict[str, VideoCodecContext] = {}
+
+    def decode(self, codec: str, data: bytes | memoryview) -> Picture:
+        """The picture in one access unit (Annex B with its parameter sets, or one JPEG).
+
+        Raises LookError: media.unsupported_codec, media.too_large (`max_pixels`), media.broken (damaged, or concealed
+        only), ours.memory.
+        """
+        if codec not in DECODERS or codec not in self._allowed:
+            known = ", ".join(sorted(self._allowed))
+            detail = f"{codec} is not decoded here, only {known}"
+            raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, detail, step=Step.DECODE)
+        if codec == "h264":
+            _require_own_parameter_sets(data)
+        context = self._contexts.pop(codec, None) or self._open(codec)
+        try:
+            frames = context.decode(av.Packet(bytes(data)))
+            frames += context.decode(None)
+            context.flush_buffers()
+        except (MemoryError, av.error.MemoryError) as error:
+            detail = "the decoder ran out of the memory it may use"
+            raise LookError(Reason.OURS_MEMORY, detail, step=Step.DECODE) from error
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._explained(context, error) from error
+        picture = _first_whole(frames, context)
+        self._contexts[codec] = context
+        return picture
+
+    def _open(self, codec: str) -> VideoCodecContext:
+        context = cast("VideoCodecContext", CodecContext.create(DECODERS[codec], "r"))
+        context.thread_count = 1
+        context.thread_type = "NONE"
+        context.options = {"max_pixels": str(self._max_pixels)}
+        return context
+
+    def _explained(self, context: VideoCodecContext, error: Exception) -> LookError:
+        """Why FFmpeg refused: it says "invalid data" to a picture over the limit and to a failed allocation as well."""
+        width, height = context.width, context.height
+        if width * height > self._max_pixels:
+            return LookError(
+                Reason.MEDIA_TOO_LARGE,
+                f"{width}x{height} is over the limit of {self._max_pixels} pixels",
+                step=Step.DECODE,
+            )
+        if not _memory_left(max(width * height, 2**16) * BYTES_PER_PIXEL):
+            return LookError(Reason.OURS_MEMORY, f"no memory left to decode {width}x{height}", step=Step.DECODE)
+        return LookError(Reason.MEDIA_BROKEN, f"the decoder refused the keyframe: {_short(error)}", step=Step.DECODE)
+
+
+def _first_whole(frames: list[VideoFrame], context: VideoCodecContext) -> Picture:
+    for frame in frames:
+        if frame.is_corrupt:
+            continue
+        if frame.format.name not in LUMA_FORMATS:
+            raise LookError(
+                Reason.MEDIA_UNSUPPORTED_CODEC,
+                f"{context.name} with pixel format {frame.format.name} is not read here",
+                step=Step.DECODE,
+            )
+        plane = frame.planes[0]
+        rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+        return Picture(rows.reshape(-1, plane.line_size)[: frame.height, : frame.width], frame)
+    if frames:
+        raise LookError(Reason.MEDIA_BROKEN, "the keyframe is damaged: parts of it are missing", step=Step.DECODE)
+    raise LookError(Reason.MEDIA_BROKEN, "the decoder made no picture of the keyframe", step=Step.DECODE)
+
+
+def _require_own_parameter_sets(data: bytes | memoryview) -> None:
+    """A context keeps the parameter sets of the camera before: a keyframe that brings none would be read with those."""
+    head = bytes(data[:65_536])  # parameter sets come first; 64 KiB is the cap of sprop-parameter-sets
+    kinds = set()
+    at = head.find(b"\x00\x00\x01")
+    while at >= 0 and at + 3 < len(head):
+        kinds.add(head[at + 3] & 0x1F)  # nal_unit_type, H.264 section 7.3.1
+        if kinds >= {7, 8}:  # sequence and picture parameter set, table 7-1
+            return
+        at = head.find(b"\x00\x00\x01", at + 3)
+    raise LookError(
+        Reason.MEDIA_BROKEN,
+        "the keyframe came without its parameter sets (SPS, PPS), in band or in the SDP",
+        step=Step.DECODE,
+    )
+
+
+def _memory_left(size: int) -> bool:
+    try:
+        mmap.mmap(-1, size).close()
+    except (OSError, MemoryError):
+        return False
+    return True
+
+
+def _short(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)[:120]

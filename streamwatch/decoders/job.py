@@ -1,0 +1,99 @@
+"""Stage 4's values, and how they cross the socket between pool and worker: 4 bytes of length, then msgpack."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Final
+
+import msgspec
+
+from streamwatch.errors import LookFailure
+from streamwatch.model.look import Measurement
+
+MAX_KEYFRAME_BYTES: Final = 4 * 2**20  # one access unit; a 4K intra picture at high quality is about 2 MiB
+MAX_MESSAGE_BYTES: Final = MAX_KEYFRAME_BYTES + 64 * 2**10  # the job around it: a fingerprint and a few numbers
+LENGTH: Final = struct.Struct("!I")
+
+
+class DecodeJob(msgspec.Struct, frozen=True, array_like=True):
+    """One keyframe to decode and score.
+
+    `data` is one access unit as an Annex B byte stream (start codes), with the parameter sets it needs in front, at
+    most 4 MiB. `codec` is h264, h265 or mjpeg. `previous` is the fingerprint of the look before, or None. `at_us` is
+    the start of this look.
+    """
+
+    codec: str
+    data: bytes
+    previous: bytes | None
+    at_us: int
+
+
+class DecodeResult(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What became of a job: a picture with its measures, or a failure with its reason (media.* or ours.*)."""
+
+    failure: LookFailure | None = None
+    width: int | None = None  # pixels after cropping; also given with media.too_large where it is known
+    height: int | None = None
+    measures: tuple[Measurement, ...] = ()
+    fingerprint: bytes | None = None  # for the next look at this camera
+    reference_us: int | None = None  # start of the look that same_textured compared with
+    decode_ms: float = 0.0  # wall time in the worker
+    score_ms: float = 0.0
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """A worker's first message: whether it is locked in completely; if not, what is missing."""
+
+    jailed: bool
+    detail: str
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_job = msgspec.msgpack.Decoder(DecodeJob).decode
+decode_result = msgspec.msgpack.Decoder(DecodeResult).decode
+decode_hello = msgspec.msgpack.Decoder(Hello).decode
+
+
+def framed(value: DecodeJob | DecodeResult | Hello) -> bytes:
+    """The bytes that cross the socket. Raises ValueError above the cap, naming both sizes."""
+    body = encode(value)
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {len(body)} bytes is over the cap of {MAX_MESSAGE_BYTES}")
+    return LENGTH.pack(len(body)) + body
+
+
+def read_exactly(fd: int, buffer: memoryview) -> bool:
+    """Fills `buffer` from a blocking descriptor; False where the other side closed first. Only readv(2) is needed."""
+    got = 0
+    while got < len(buffer):
+        count = os.readv(fd, [buffer[got:]])
+        if count == 0:
+            return False
+        got += count
+    return True
+
+
+def read_message(fd: int, buffer: bytearray) -> memoryview | None:
+    """One framed message into `buffer` (kept and grown up to the cap by the caller's reuse), or None at the end.
+
+    Raises ValueError for a length above the cap: the other side is not ours.
+    """
+    head = bytearray(LENGTH.size)
+    if not read_exactly(fd, memoryview(head)):
+        return None
+    (length,) = LENGTH.unpack(head)
+    if length > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {length} bytes is over the cap of {MAX_MESSAGE_BYTES}")
+    if len(buffer) < length:
+        buffer.extend(bytes(length - len(buffer)))
+    view = memoryview(buffer)[:length]
+    return view if read_exactly(fd, view) else None
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes everything to a blocking descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

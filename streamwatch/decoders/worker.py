@@ -1,0 +1,106 @@
+"""Stage 4: the loop of one jailed decode worker: a job in, a result out, until the pool closes the socket."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import time
+from typing import Final
+
+import numpy as np
+
+from streamwatch.decoders import jail
+from streamwatch.decoders.codec import Codecs
+from streamwatch.decoders.job import (
+    LENGTH,
+    DecodeJob,
+    DecodeResult,
+    Hello,
+    decode_job,
+    framed,
+    read_message,
+    write_all,
+)
+from streamwatch.errors import LookError, LookFailure, Reason, Step
+from streamwatch.quality import score
+
+# Address space a worker may add to what it has at its first breath. An 8.9 Mpx picture takes about 55 MiB to decode,
+# its scoring 10 MiB, a message 4 MiB twice; twice that for what malloc keeps. Resident it stays far below.
+HEADROOM_BYTES: Final = 160 * 2**20
+MAX_DESCRIPTOR: Final = 4096  # the zygote starts with the descriptors it was given and opens a handful
+
+
+def serve(fd: int, *, max_pixels: int, headroom_bytes: int, jail_required: bool) -> None:
+    """Locks this process in, says Hello on `fd`, and answers jobs until the other side closes. Never raises for a job.
+
+    Where the jail is required and not complete, it says so and takes no job.
+    """
+    codecs = Codecs(max_pixels=max_pixels)
+    buffer = bytearray(256 * 2**10)
+    warm_up()
+    gc.freeze()
+    locked = jail.lock_in(headroom_bytes)
+    write_all(fd, framed(Hello(locked.complete, "; ".join(locked.missing))))
+    if jail_required and not locked.complete:
+        return
+    while True:
+        message = read_message(fd, buffer)
+        if message is None:
+            return
+        job = decode_job(message)
+        del message
+        write_all(fd, framed(answer(codecs, job)))
+
+
+def answer(codecs: Codecs, job: DecodeJob) -> DecodeResult:
+    """Decodes and scores one job. Failures are part of the result."""
+    started = time.perf_counter()
+    try:
+        picture = codecs.decode(job.codec, job.data)
+        decoded = time.perf_counter()
+        scored = score(picture.luma, job.previous, job.at_us)
+    except LookError as error:
+        failure = LookFailure(error.reason, error.step or Step.DECODE, error.detail)
+        return DecodeResult(failure=failure, decode_ms=_ms(started))
+    except MemoryError:
+        failure = LookFailure(Reason.OURS_MEMORY, Step.SCORE, "no memory left to score the picture")
+        return DecodeResult(failure=failure, decode_ms=_ms(started))
+    height, width = picture.luma.shape
+    return DecodeResult(
+        width=width,
+        height=height,
+        measures=scored.measures,
+        fingerprint=scored.fingerprint,
+        reference_us=scored.reference_us,
+        decode_ms=(decoded - started) * 1000,
+        score_ms=_ms(decoded),
+    )
+
+
+def warm_up() -> None:
+    """Uses every code path once, so that nothing is imported or opened for the first time behind the jail's door."""
+    y = np.random.default_rng(1).integers(0, 255, (256, 1344), dtype=np.uint8)
+    y[:, 600:] //= 8  # soft, so that the coarse measure is taken as well
+    first = score(y, None, 0)
+    score(np.repeat(np.repeat(y[:64, :64], 8, 0), 8, 1), first.fingerprint, 60_000_000)
+    codecs = Codecs(max_pixels=64 * 64)
+    junk = b"\x00\x00\x00\x01\x67\x00\x00\x00\x01\x68\x00\x00\x00\x01\x65\xff"  # an SPS, a PPS and an IDR in name only
+    with contextlib.suppress(LookError):
+        codecs.decode("h264", junk)
+    job = DecodeJob("h264", junk, None, 0)
+    decode_job(framed(job)[LENGTH.size :])
+    framed(answer(codecs, job))
+
+
+def close_all_but(fd: int) -> None:
+    """Keeps `fd` and stderr; stdin and stdout become /dev/null."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.closerange(3, fd)
+    os.closerange(fd + 1, MAX_DESCRIPTOR)
+
+
+def _ms(since: float) -> float:
+    return (time.perf_counter() - since) * 1000

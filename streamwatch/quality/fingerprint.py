@@ -1,0 +1,110 @@
+"""Stage 5: has the scene stood still since the look before? `same_textured`, `textured_tiles`, and the fingerprint.
+
+A live sensor never gives the same 256 pixels twice where there is texture; a frozen picture does, even under a running
+clock (the text bands are left out). Flat tiles (walls, sky) stay equal after coding in live pictures too: not counted.
+A frozen picture sent through an encoder under rate control drifts: two looks cannot tell it from a live still scene.
+
+The fingerprint is what one look leaves for the next: 7 bits of hash and one bit "textured" for each tile. Two different
+tiles agree by chance once in 128.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamwatch.model.look import Measurement
+from streamwatch.quality.plane import Luma, inner
+from streamwatch.quality.table import SAME_TEXTURED, TEXTURED_TILES
+
+VERSION: Final = 1
+TILE: Final = 16  # pixels; a macroblock, so that a skipped block is a whole tile
+MAX_TILES: Final = 1536  # with the header 1,553 bytes: CameraMemory as a whole has 2 KiB
+TEXTURED_RANGE: Final = 8  # grey levels between the darkest and the brightest pixel of a tile
+MIN_TEXTURED: Final = 8  # tiles; fewer are a black or blank picture
+MIN_AGE_US: Final = 5_000_000  # some recorders hand out the same stored keyframe for a whole GOP of some seconds
+
+_HEADER: Final = struct.Struct("<BHHHHq")  # version, width, height, tile rows, tile columns, started_us
+
+# Odd multipliers for the 32 words of a tile (fixed seed: fingerprints outlive the process).
+_WEIGHTS: Final[NDArray[np.uint64]] = np.random.default_rng(0x5EED).integers(
+    1, 2**63, size=(1, TILE, 1, TILE // 8), dtype=np.uint64
+) * np.uint64(2) + np.uint64(1)
+_MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads every bit of the sum into the top ones
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """One look's tiles: `tiles` is uint8, shape (rows, columns), bit 7 textured, bits 0-6 hash."""
+
+    width: int
+    height: int
+    at_us: int
+    tiles: NDArray[np.uint8]
+
+    def pack(self) -> bytes:
+        """At most 1,553 bytes."""
+        rows, columns = self.tiles.shape
+        return _HEADER.pack(VERSION, self.width, self.height, rows, columns, self.at_us) + self.tiles.tobytes()
+
+
+def unpack(data: bytes | None) -> Fingerprint | None:
+    """The fingerprint in `data`, or None where there is none of this version, or its length is wrong."""
+    if data is None or len(data) < _HEADER.size:
+        return None
+    version, width, height, rows, columns, at_us = _HEADER.unpack_from(data)
+    if version != VERSION or len(data) != _HEADER.size + rows * columns:
+        return None
+    tiles = np.frombuffer(data, np.uint8, offset=_HEADER.size).reshape(rows, columns)
+    return Fingerprint(width, height, at_us, tiles)
+
+
+def take(y: Luma, at_us: int) -> Fingerprint:
+    """The fingerprint of a uint8 luma plane seen by the look that began at `at_us`; `y` stays unchanged."""
+    scene = inner(y)
+    stride = 1
+    while (scene.shape[0] // stride // TILE) * (scene.shape[1] // stride // TILE) > MAX_TILES:
+        stride += 1
+    rows, columns = scene.shape[0] // stride // TILE, scene.shape[1] // stride // TILE
+    height, width = y.shape[0] & 0xFFFF, y.shape[1] & 0xFFFF
+    if rows == 0 or columns == 0:
+        return Fingerprint(width, height, at_us, np.zeros((0, 0), np.uint8))
+    plane = np.ascontiguousarray(scene[::stride, ::stride][: rows * TILE, : columns * TILE])
+    words = plane.view("<u8").reshape(rows, TILE, columns, TILE // 8)
+    sums = (words * _WEIGHTS).sum(axis=(1, 3), dtype=np.uint64)
+    hashes = ((sums ^ (sums >> np.uint64(32))) * _MIX >> np.uint64(57)).astype(np.uint8)
+    lines = plane.reshape(rows, TILE, columns * TILE)
+    brightest = lines.max(axis=1).reshape(rows, columns, TILE).max(axis=2)
+    darkest = lines.min(axis=1).reshape(rows, columns, TILE).min(axis=2)
+    textured = (brightest - darkest >= TEXTURED_RANGE).astype(np.uint8)
+    return Fingerprint(width, height, at_us, (textured << 7) | hashes)
+
+
+def stillness(now: Fingerprint, before: Fingerprint | None) -> tuple[Measurement, Measurement]:
+    """`same_textured` (0-1) against the look before, and `textured_tiles` (0-1536) of this picture.
+
+    `same_textured` is invalid, why="no_detail", for a picture with fewer than 8 textured tiles; why="no_reference"
+    without a fingerprint of the same size; why="too_soon" where the look before began less than 5 s earlier.
+    """
+    textured = now.tiles >= 0x80
+    count = int(textured.sum())
+    tiles = Measurement(TEXTURED_TILES, float(count))
+    why = _cannot(now, before, count)
+    if why is not None or before is None:
+        return Measurement(SAME_TEXTURED, 0.0, valid=False, why=why), tiles
+    same = int((textured & (now.tiles == before.tiles)).sum())
+    return Measurement(SAME_TEXTURED, same / count), tiles
+
+
+def _cannot(now: Fingerprint, before: Fingerprint | None, textured: int) -> str | None:
+    if textured < MIN_TEXTURED:
+        return "no_detail"
+    if before is None or (before.width, before.height, before.tiles.shape) != (now.width, now.height, now.tiles.shape):
+        return "no_reference"
+    if now.at_us < before.at_us:
+        return "no_reference"  # a clock was set back: which came first?
+    return "too_soon" if now.at_us - before.at_us < MIN_AGE_US else None
