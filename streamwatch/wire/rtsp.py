@@ -1,0 +1,346 @@
+"""Stage 3, wire: bytes of an RTSP connection -> messages and interleaved packets (RFC 2326), and messages -> bytes.
+
+`RtspParser` takes bytes in any pieces and gives the same events for every way of cutting them. It answers an event,
+None ("needs more bytes") or raises LookError(rtsp.protocol), after which it stays broken. Text is Latin-1 throughout:
+every byte survives, also GBK in a reason phrase. Each tolerance below names who needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from streamwatch.errors import LookError, Reason
+
+MAX_START_LINE: Final = 2048  # bytes; gortsplib allows an URL of 2048
+MAX_HEADERS: Final = 255  # gortsplib pkg/base
+MAX_HEADER_NAME: Final = 512  # bytes; gortsplib pkg/base
+MAX_HEADER_VALUE: Final = 2048  # bytes, of the folded value (gpac #3533); gortsplib pkg/base
+MAX_HEADER_LINE: Final = MAX_HEADER_NAME + MAX_HEADER_VALUE + 64  # colon, padding and line end
+MAX_BODY: Final = 128 * 1024  # bytes; gortsplib pkg/base. The longest real SDP seen has 2 KiB
+MAX_SKIPPED: Final = (
+    2**20
+)  # bytes of garbage or of foreign channels between two good events: about 3 s of a stale 3 Mbit/s
+FRAME_HEADER: Final = 4  # "$", channel, 16-bit length: RFC 2326 section 10.12
+
+_DOLLAR = 0x24
+_VERSION = b"RTSP/1.0"
+_STATUS_LINE = re.compile(r"RTSP/1\.0 ([1-6][0-9]{2})(?: (.*))?", re.DOTALL)
+_REQUEST_LINE = re.compile(r"([A-Z_]{1,64}) (\S+) RTSP/1\.0")
+_OTHER_PROTOCOL = re.compile(r"(?:RTSP|HTTP|SIP)/[0-9]\.[0-9] |ICY ")
+_BARE_CR = re.compile(rb"\r(?!\n|\Z)")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_DIGITS = re.compile(r"[0-9]{1,10}")
+
+
+class Headers(tuple[tuple[str, str], ...]):
+    """Header fields in the order of the wire; names compare without case (`Cseq`: H264DVR, VLC)."""
+
+    __slots__ = ()
+
+    def get(self, name: str) -> str | None:
+        """The first value of that name, or None."""
+        wanted = name.lower()
+        for key, value in self:
+            if key.lower() == wanted:
+                return value
+        return None
+
+    def all(self, name: str) -> list[str]:
+        """Every value of that name."""
+        wanted = name.lower()
+        return [value for key, value in self if key.lower() == wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A reply. `reason` may be empty."""
+
+    status: int
+    reason: str = ""
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, ours or the server's."""
+
+    method: str
+    url: str
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+
+class Interleaved(NamedTuple):
+    """One packet of a negotiated channel. A tuple, not a dataclass: one is made for every 1,400 bytes of media."""
+
+    channel: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The peer closed. `clean` is False where it did so inside a message or packet."""
+
+    clean: bool
+
+
+Message = Response | Request
+Event = Response | Request | Interleaved | Closed
+
+
+def serialise(message: Message) -> bytes:
+    """The bytes of a message. A body gets its Content-Length where the headers have none."""
+    if isinstance(message, Request):
+        start = f"{message.method} {message.url} RTSP/1.0"
+    else:
+        start = f"RTSP/1.0 {message.status} {message.reason}"
+    lines = [start, *(f"{name}: {value}" for name, value in message.headers)]
+    if message.body and message.headers.get("Content-Length") is None:
+        lines.append(f"Content-Length: {len(message.body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + message.body
+
+
+def protocol_error(detail: str) -> LookError:
+    """What a peer gets that does not speak RTSP as we can understand it."""
+    return LookError(Reason.RTSP_PROTOCOL, detail)
+
+
+class RtspParser:
+    """Incremental and linear: every byte is looked at a fixed number of times, however it arrives.
+
+    `channels` are the interleaved channels in use; packets of others are skipped, as they may come from a session that
+    the device forgot to end (live555). `skipped_bytes` counts all that was skipped.
+    """
+
+    __slots__ = (
+        "_at",
+        "_buffer",
+        "_eof",
+        "_error",
+        "_garbage",
+        "_head",
+        "_scanned",
+        "_skipped",
+        "channels",
+        "skipped_bytes",
+    )
+
+    def __init__(self) -> None:
+        self.channels: frozenset[int] = frozenset()
+        self.skipped_bytes = 0
+        self._buffer = bytearray()
+        self._at = 0  # what lies before it is consumed
+        self._scanned = 0  # no line end between _at and here
+        self._head: _Head | None = None  # a message whose start line has been read
+        self._garbage = False  # looking for the next place where something of ours begins
+        self._skipped = 0  # since the last good event
+        self._eof = False
+        self._error: LookError | None = None
+
+    def receive(self, data: bytes) -> None:
+        """Takes what arrived; b"" means that the peer closed."""
+        if not data:
+            self._eof = True
+            return
+        if self._at:
+            del self._buffer[: self._at]  # moves a pointer, not the bytes
+            self._scanned = max(0, self._scanned - self._at)
+            self._at = 0
+        self._buffer += data
+
+    def next_event(self) -> Event | None:
+        """The next event; None needs more bytes; Closed ends it. Raises LookError(rtsp.protocol), again each time."""
+        if self._error is not None:
+            raise self._error
+        try:
+            event = self._next()
+        except LookError as error:
+            self._error = error
+            self._buffer.clear()
+            raise
+        if event is not None:
+            self._skipped = 0
+        elif self._eof:
+            return Closed(clean=self._head is None and self._at >= len(self._buffer))
+        return event
+
+    def _next(self) -> Event | None:
+        while True:
+            if self._head is not None:
+                return self._continue_message(self._head)
+            if self._garbage and not self._resynchronise():
+                return None
+            buffer, at = self._buffer, self._at
+            have = len(buffer) - at
+            if have <= 0:
+                return None
+            first = buffer[at]
+            if first == _DOLLAR:
+                if have < FRAME_HEADER:
+                    return None
+                size = FRAME_HEADER + (buffer[at + 2] << 8 | buffer[at + 3])
+                channel = buffer[at + 1]
+                if have < size:
+                    return None
+                self._at = self._scanned = at + size
+                if channel in self.channels:
+                    return Interleaved(channel, bytes(memoryview(buffer)[at + FRAME_HEADER : at + size]))
+                self._skip(size)
+            elif first in b"\r\n":  # stray CRLF before "$" (retina 0.4), or after a body
+                self._consume(1)
+                self._skip(1)
+            elif not self._begin_message():
+                return None
+
+    def _consume(self, count: int) -> None:
+        self._at += count
+        self._scanned = max(self._scanned, self._at)
+
+    def _skip(self, count: int) -> None:
+        self.skipped_bytes += count
+        self._skipped += count
+        if self._skipped > MAX_SKIPPED:
+            raise protocol_error(f"more than {MAX_SKIPPED} bytes that are neither RTSP nor a channel of ours")
+
+    def _line(self, limit: int) -> bytes | None:
+        """The next line without its end (CRLF or bare LF), not yet consumed; None needs more. Raises ValueError."""
+        buffer, at = self._buffer, self._at
+        fresh = max(at, self._scanned - 1)  # what was not looked at before, and the CR that may have ended it
+        end = buffer.find(b"\n", self._scanned)
+        stop = len(buffer) if end < 0 else end
+        self._scanned = stop
+        view = bytes(memoryview(buffer)[fresh : min(stop, at + limit + 1)])
+        if _CONTROL.search(view):
+            raise ValueError("a NUL or control character")
+        if _BARE_CR.search(view):
+            raise ValueError("a carriage return without line feed")
+        if stop - at > limit + 1:
+            raise ValueError(f"a line of more than {limit} bytes")
+        return None if end < 0 else bytes(memoryview(buffer)[at:end]).removesuffix(b"\r")
+
+    def _end_line(self) -> None:
+        self._at = self._scanned = self._scanned + 1
+
+    def _begin_message(self) -> bool:
+        """Reads a start line, or sees that it is none. False needs more."""
+        try:
+            line = self._line(MAX_START_LINE)
+            if line is None:
+                return False
+            head = _start(line.decode("latin-1"))
+        except ValueError:
+            self._garbage = True
+            self._consume(1)
+            self._skip(1)
+            return True
+        self._end_line()
+        self._head = head
+        return True
+
+    def _resynchronise(self) -> bool:
+        """Throws away what lies before the next version or packet of a channel of ours. False needs more."""
+        buffer, at = self._buffer, self._at
+        place = buffer.find(_VERSION, at)
+        dollar = buffer.find(b"$", at, place if place >= 0 else len(buffer) - 1)
+        while dollar >= 0 and buffer[dollar + 1] not in self.channels:
+            dollar = buffer.find(b"$", dollar + 1, place if place >= 0 else len(buffer) - 1)
+        place = dollar if dollar >= 0 else place
+        self._garbage = place < 0
+        if place < 0:  # keep what may be a first part, so that the cut between two reads does not matter
+            place = max(at, len(buffer) - len(_VERSION) + 1)
+        self._at = self._scanned = place
+        self._skip(place - at)
+        return not self._garbage
+
+    def _continue_message(self, head: _Head) -> Message | None:
+        while not head.complete:
+            try:
+                line = self._line(MAX_HEADER_LINE)
+            except ValueError as error:
+                raise protocol_error(f"{error} in a header") from None
+            if line is None:
+                return None
+            self._end_line()
+            head.add(line.decode("latin-1"))
+        end = self._at + head.length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(memoryview(self._buffer)[self._at : end])
+        self._at = self._scanned = end
+        self._head = None
+        return head.message(body)
+
+
+def _start(line: str) -> _Head:
+    """Raises ValueError for garbage, LookError for another protocol."""
+    if found := _STATUS_LINE.fullmatch(line):
+        return _Head(status=int(found[1]), reason=(found[2] or "").strip(" \t"))
+    if found := _REQUEST_LINE.fullmatch(line):
+        return _Head(method=found[1], url=found[2])
+    if _OTHER_PROTOCOL.match(line):
+        shown = "".join(char if " " <= char <= "~" else "?" for char in line[:40])
+        raise protocol_error(f"the reply begins with {shown!r}, which is not RTSP/1.0: is this the right port?")
+    raise ValueError("not a start line")
+
+
+class _Head:
+    """A message whose body is not there yet. Counts and sizes are checked as the lines come."""
+
+    __slots__ = ("complete", "length", "method", "names", "reason", "status", "url", "values")
+
+    def __init__(self, *, status: int = 0, reason: str = "", method: str = "", url: str = "") -> None:
+        self.status, self.reason, self.method, self.url = status, reason, method, url
+        self.names: list[str] = []
+        self.values: list[str] = []
+        self.complete = False
+        self.length = 0
+
+    def add(self, line: str) -> None:
+        """Takes one header line, a continuation line, or the empty line that ends the headers."""
+        if not line:
+            self.length = self._content_length()
+            self.complete = True
+        elif line[0] in " \t":  # RFC 2326 section 4.2, by way of RFC 2068: folding
+            if not self.names:
+                raise protocol_error("a continuation line before any header")
+            self.values[-1] = self._checked(f"{self.values[-1]} {line.strip(' ' + chr(9))}".strip(" \t"))
+        else:
+            name, colon, value = line.partition(":")
+            name = name.rstrip(" \t")
+            if not colon or not name:
+                raise protocol_error("a header line without a name and a colon")
+            if len(name) > MAX_HEADER_NAME:
+                raise protocol_error(f"a header name of more than {MAX_HEADER_NAME} bytes")
+            if len(self.names) >= MAX_HEADERS:
+                raise protocol_error(f"more than {MAX_HEADERS} headers")
+            self.names.append(name)
+            self.values.append(self._checked(value.strip(" \t")))  # "Session:        7": Hikvision; "CSeq: 1 ": longse
+
+    @staticmethod
+    def _checked(value: str) -> str:
+        if len(value) > MAX_HEADER_VALUE:
+            raise protocol_error(f"a header value of more than {MAX_HEADER_VALUE} bytes")
+        return value
+
+    def _content_length(self) -> int:
+        stated = {
+            value for name, value in zip(self.names, self.values, strict=True) if name.lower() == "content-length"
+        }
+        if not stated:
+            return 0
+        value = stated.pop()
+        if stated or _DIGITS.fullmatch(value) is None:
+            raise protocol_error("a Content-Length that is not one plain number")
+        if int(value) > MAX_BODY:
+            raise protocol_error(f"a body of {value} bytes; {MAX_BODY} are the most")
+        return int(value)
+
+    def message(self, body: bytes) -> Message:
+        """The finished message."""
+        headers = Headers(zip(self.names, self.values, strict=True))
+        if self.method:
+            return Request(self.method, self.url, headers, body)
+        return Response(self.status, self.reason, headers, body)

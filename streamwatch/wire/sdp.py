@@ -1,0 +1,212 @@
+"""Stage 3, wire: the body of a DESCRIBE reply (SDP, RFC 4566) -> its video track, and the address that SETUP asks for.
+
+Tolerant: what cannot be read is passed over, never raised; only "no video at all" is an error. Text is Latin-1.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from streamwatch.errors import LookError, Reason, UsageError
+from streamwatch.wire import bitstream
+from streamwatch.wire.url import Origin, is_absolute, parse_address
+
+MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
+MAX_MEDIA: Final = 16  # sections; real devices have up to 4
+MAX_SPROP: Final = 64 * 1024  # characters of parameter sets; real ones have under 300
+CONTROL_ALL: Final = "*"  # RFC 2326 section C.1.1
+
+CODECS: Final = {"H264": "h264", "H265": "h265", "HEVC": "h265", "JPEG": "mjpeg"}  # rtpmap names -> ours
+STATIC_VIDEO: Final = {
+    26: ("JPEG", 90_000),
+    31: ("H261", 90_000),
+    32: ("MPV", 90_000),
+    34: ("H263", 90_000),
+}  # RFC 3551
+DEFAULT_CLOCK: Final = 90_000  # Hz, of every video payload in use
+MAX_CLOCK: Final = 10_000_000  # Hz; a rate that is 0 or above is not believed
+
+_MEDIA_LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s*(.*)")  # TP-LINK: "application/TP-LINK 0 RTP/AVP smart/1/90000"
+_RTPMAP = re.compile(r"\s*([0-9]{1,3})\s+([^/\s]+)(?:\s*/\s*([0-9]+))?")
+_FMTP = re.compile(r"\s*([0-9]{1,3})(?:\s+(.*))?", re.DOTALL)
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)*(?:[^/?#]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One m= section. `attributes` keeps every a= line in its order, known or not."""
+
+    kind: str
+    protocol: str
+    payload_types: tuple[int, ...]
+    attributes: tuple[tuple[str, str], ...]
+
+    def get(self, name: str) -> str | None:
+        """The first value of an attribute, or None."""
+        return next((value for key, value in self.attributes if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDescription:
+    """All that was understood: attributes before the first m=, and at most MAX_MEDIA sections."""
+
+    attributes: tuple[tuple[str, str], ...]
+    media: tuple[Media, ...]
+
+    @property
+    def control(self) -> str | None:
+        """The session's own a=control."""
+        return next((value for key, value in self.attributes if key == "control"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """The track to watch. `codec` is ours (h264, h265, mjpeg) or the lower-case name that the device gave."""
+
+    codec: str
+    payload_type: int
+    clock_rate: int  # Hz
+    control: str | None
+    fmtp: dict[str, str] = field(default_factory=dict)  # names in lower case
+    parameter_sets: tuple[bytes, ...] = ()  # NAL units; often wrong: those in the stream win
+
+
+def parse_sdp(body: bytes) -> SessionDescription:
+    """What can be read of it. Never raises; lines that make no sense are passed over (o= of TP-LINK, s= of anyone)."""
+    session: list[tuple[str, str]] = []
+    sections: list[tuple[re.Match[str] | None, list[tuple[str, str]]]] = []
+    attributes = session
+    for line in re.split(r"\r\n|\n|\r", body[:MAX_SDP].decode("latin-1")):
+        key, value = line[:2], line[2:].strip(" \t")
+        if key == "m=":
+            if len(sections) >= MAX_MEDIA:
+                break
+            attributes = []
+            sections.append((_MEDIA_LINE.fullmatch(value), attributes))
+        elif key == "a=":
+            name, _, rest = value.partition(":")
+            attributes.append((name.strip().lower(), rest.strip(" \t")))
+    media = [_media(line, found) for line, found in sections if line is not None]
+    return SessionDescription(tuple(session), tuple(media))
+
+
+def _media(line: re.Match[str], attributes: list[tuple[str, str]]) -> Media:
+    numbers = [int(word) for word in line[4].split() if re.fullmatch(r"[0-9]{1,3}", word) and int(word) < 128]
+    return Media(line[1].lower(), line[3].upper(), tuple(numbers), tuple(attributes))
+
+
+def pick_video(description: SessionDescription) -> VideoTrack:
+    """The first video track of a codec that we know, else the first of another. Raises LookError(media.no_video)."""
+    tracks = [track for media in description.media if media.kind == "video" for track in _tracks(description, media)]
+    if not tracks:
+        kinds = ", ".join(media.kind[:20] for media in description.media) or "nothing"
+        raise LookError(Reason.MEDIA_NO_VIDEO, f"the stream has no video track; its description has {_plain(kinds)}")
+    known = [track for track in tracks if track.codec in CODECS.values()]
+    return (known or tracks)[0]
+
+
+def _tracks(description: SessionDescription, media: Media) -> list[VideoTrack]:
+    # rtpmap and fmtp of the video are found under other sections too (go2rtc WebRTC #419), its own first
+    scopes = [media.attributes, *(other.attributes for other in description.media if other.kind != "video")]
+    tracks = []
+    for number in media.payload_types:
+        name, rate = _rtpmap(scopes, number)
+        if name is None:
+            continue
+        fmtp = _fmtp(scopes[:1], number) or (_fmtp(scopes[1:], number) if name in CODECS else {})
+        codec = CODECS.get(name, _plain(name.lower())[:20])
+        sets = _parameter_sets(fmtp) if codec == "h264" else ()
+        tracks.append(VideoTrack(codec, number, rate, media.get("control"), fmtp, sets))
+    return tracks
+
+
+def _rtpmap(scopes: list[tuple[tuple[str, str], ...]], number: int) -> tuple[str | None, int]:
+    for depth, attributes in enumerate(scopes):
+        for key, value in attributes:
+            found = _RTPMAP.match(value) if key == "rtpmap" else None
+            if found and int(found[1]) == number and (depth == 0 or found[2].upper() in CODECS):
+                rate = int(found[3][:12]) if found[3] else 0
+                return found[2].upper(), rate if 0 < rate <= MAX_CLOCK else DEFAULT_CLOCK
+    return STATIC_VIDEO.get(number, (None, 0))
+
+
+def _fmtp(scopes: list[tuple[tuple[str, str], ...]], number: int) -> dict[str, str]:
+    for attributes in scopes:
+        for key, value in attributes:
+            found = _FMTP.fullmatch(value) if key == "fmtp" else None
+            if found and int(found[1]) == number and found[2]:
+                pairs = (part.partition("=") for part in found[2].split(";"))
+                return {name.strip().lower(): text.strip() for name, _, text in pairs if name.strip()}
+    return {}
+
+
+def _parameter_sets(fmtp: dict[str, str]) -> tuple[bytes, ...]:
+    """SPS and PPS of sprop-parameter-sets: bad base64 left out, Annex B (gw, V380) and trailing zeros taken off."""
+    units: list[bytes] = []
+    for text in fmtp.get("sprop-parameter-sets", "")[:MAX_SPROP].split(","):
+        try:
+            raw = base64.b64decode(text + "=" * (-len(text) % 4))
+        except (binascii.Error, ValueError):
+            continue
+        units += bitstream.split_annex_b(raw)
+    return tuple(unit for unit in units if unit[0] & 0x1F in {bitstream.SPS, bitstream.PPS})
+
+
+def base_url(origin: Origin, request_url: str, content_base: str | None, content_location: str | None) -> str:
+    """What controls are relative to (RFC 2326 section C.1.1): Content-Base, else Content-Location, else the request.
+
+    Whatever host they name, or fail to (anjvision has no scheme, others double it, recorders behind a router name their
+    inner address), only the path is taken from them: we ask nobody but the host that we are connected to.
+    """
+    for stated in (content_base, content_location):
+        if stated is None or not stated.strip():
+            continue
+        stated = stated.strip()
+        try:
+            address = parse_address(stated)
+            if address.origin == origin:
+                return address.url
+        except UsageError:
+            pass
+        path = stated[_end_of_authority(stated) :]
+        if "@" not in path and not re.search(r"[\x00-\x20\x7f]", path):
+            return f"{origin.scheme}://{origin.authority}{path}"
+    return request_url
+
+
+def _end_of_authority(stated: str) -> int:
+    if stated.startswith("/"):
+        return 0
+    found = _AUTHORITY.match(stated)
+    return found.end() if found else 0
+
+
+def control_url(origin: Origin, base: str, control: str | None) -> str:
+    """The address of a control: appended to `base` as text, as real devices mean it, or an absolute one of our host.
+
+    Raises LookError(rtsp.redirect) where it is another host's or port's.
+    """
+    if control is None or control in {"", CONTROL_ALL}:
+        return base
+    if not is_absolute(control):
+        if re.search(r"[\x00-\x20\x7f]", control):
+            raise LookError(Reason.RTSP_PROTOCOL, "a track's control address holds blanks or control characters")
+        return f"{base}{'' if base.endswith('/') else '/'}{control.removeprefix('/')}"
+    try:
+        address = parse_address(control)
+    except UsageError as error:
+        raise LookError(Reason.RTSP_REDIRECT, f"a track's control address is not usable: {error}") from None
+    if address.origin != origin:
+        raise LookError(
+            Reason.RTSP_REDIRECT,
+            f"a track's control address leads to {_plain(address.origin.authority)}, not to {origin.authority}",
+        )
+    return address.url
+
+
+def _plain(text: str) -> str:
+    return "".join(char if " " <= char <= "~" else "?" for char in text)

@@ -1,0 +1,109 @@
+"""Stage 3, wire: RTSP addresses: whose they are (scheme, host, port), without the credentials written into them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from streamwatch.errors import UsageError
+from streamwatch.model.report import Credentials
+
+DEFAULT_PORTS: Final = {"rtsp": 554, "rtsps": 322}  # RFC 2326 section 3.2, RFC 7826 section 4.2
+MAX_URL: Final = 2048  # bytes; gortsplib's limit, and longer than any start line that we accept
+
+_ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_DIGITS = re.compile(r"[0-9]{1,5}")
+
+
+class Origin(NamedTuple):
+    """What a secret is bound to. `host` is in lower case, without brackets; IPv4 in IPv6 clothes is IPv4."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they are written in an address; a default port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if DEFAULT_PORTS.get(self.scheme) == self.port else f"{host}:{self.port}"
+
+
+class Address(NamedTuple):
+    """An address, taken apart. `path` is all after host and port, query included; `url` has no credentials."""
+
+    origin: Origin
+    path: str
+    credentials: Credentials | None
+    url: str
+
+
+def is_absolute(text: str) -> bool:
+    """Does the text begin with a scheme?"""
+    return _ABSOLUTE.match(text) is not None
+
+
+def parse_address(url: str) -> Address:
+    """An rtsp or rtsps address. Raises UsageError that names what is wrong and never repeats a password.
+
+    Passwords with `@ : / # %` that nobody percent-encoded are understood where that can be told.
+    """
+    found = _ABSOLUTE.match(url)
+    scheme = found[1].lower() if found else ""
+    if found is None or scheme not in DEFAULT_PORTS:
+        raise UsageError(f"an address begins with rtsp:// or rtsps://, not {scheme or 'nothing'}://")
+    if len(url) > MAX_URL or any(ord(char) < 0x21 or ord(char) == 0x7F for char in url):
+        raise UsageError(f"an address has at most {MAX_URL} characters, no blanks and no control characters")
+    userinfo, rest = _split_userinfo(url[found.end() :])
+    cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    authority, path = rest[:cut], rest[cut:]
+    origin = Origin(scheme, *_host_and_port(scheme, authority))
+    return Address(origin, path, _credentials(userinfo), f"{found[0]}{authority}{path}")
+
+
+def _split_userinfo(rest: str) -> tuple[str | None, str]:
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    at = authority.rfind("@")
+    if at < 0 and "@" in rest and _DIGITS.fullmatch(authority.rpartition(":")[2]) is None and ":" in authority:
+        at = rest.rfind("@")  # "admin:pa/ss@host": what looks like a port is none, so the password goes on
+        if authority.startswith("["):
+            at = -1
+    if at < 0:
+        return None, rest
+    return rest[:at], rest[at + 1 :]
+
+
+def _credentials(userinfo: str | None) -> Credentials | None:
+    if not userinfo:
+        return None
+    username, _, password = userinfo.partition(":")
+    return Credentials(*(unquote_to_bytes(part).decode("utf-8", "replace") for part in (username, password)))
+
+
+def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
+    if authority.startswith("["):
+        host, closed, rest = authority[1:].partition("]")
+        port = rest.removeprefix(":")
+        if not closed or (rest and not rest.startswith(":")):
+            raise UsageError("the IPv6 host of an address stands in brackets: rtsp://[2001:db8::1]:554/…")
+    elif authority.count(":") > 1:  # go2rtc #208: unbracketed IPv6, which leaves no room for a port
+        host, port = authority, ""
+    else:
+        host, _, port = authority.partition(":")
+    if not host:
+        raise UsageError("an address names a host: rtsp://HOST/…")
+    if port and (_DIGITS.fullmatch(port) is None or not 0 < int(port) < 65536):
+        raise UsageError(f"the port of an address is a number from 1 to 65535 (host {host})")
+    return _canonical(host), int(port) if port else DEFAULT_PORTS[scheme]
+
+
+def _canonical(host: str) -> str:
+    try:
+        literal = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower().rstrip(".")
+    if isinstance(literal, ipaddress.IPv6Address) and literal.ipv4_mapped is not None:
+        return str(literal.ipv4_mapped)
+    return str(literal)
