@@ -1,0 +1,50 @@
+"""`python -m streamwatch.simulator`: the farm alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvloop
+
+from streamwatch.errors import ConfigError, Exit, UsageError
+from streamwatch.simulator.farm import FarmPlan, simulate
+
+
+def main() -> int:
+    """Reads the arguments and runs the farm until SIGTERM. Exit 0, 64 for wrong usage, 78 where the machine cannot."""
+    parser = argparse.ArgumentParser(prog="python -m streamwatch.simulator", description=__doc__)
+    default = FarmPlan()
+    parser.add_argument("--cameras", type=int, default=default.cameras, metavar="N")
+    parser.add_argument("--villages", type=int, default=default.villages, metavar="N")
+    parser.add_argument("--seed", type=int, default=default.seed, metavar="N")
+    parser.add_argument(
+        "--bind", default=default.bind, metavar="CIDR", help="a camera an address (default %(default)s)"
+    )
+    parser.add_argument("--port", type=int, default=default.port, metavar="P", help="the same on all; 0 picks one")
+    parser.add_argument("--control", default=default.control, metavar="HOST:PORT")
+    parser.add_argument("--inventory", type=Path, metavar="DIR", help="write villages.csv and cameras.csv there")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="one JSON line a change")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep rendered clips there")
+    parser.add_argument(
+        "--churn", type=float, default=default.fault_rate, metavar="SHARE", help="faults come and go by themselves"
+    )
+    given = parser.parse_args()
+    try:
+        plan = FarmPlan(
+            villages=given.villages, cameras=given.cameras, seed=given.seed, bind=given.bind, port=given.port,
+            control=given.control, cache_dir=given.cache, log=given.log, fault_rate=given.churn,
+        )  # fmt: skip
+        uvloop.run(simulate(plan, given.inventory))
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.USAGE
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.CONFIG
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""One simulated camera: its listener, its sessions, its fault. It has an address of its own, to be refused alone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from streamwatch.simulator.dialects import Dialect
+from streamwatch.simulator.faults import SHOWN, Fault
+from streamwatch.simulator.library import Library
+from streamwatch.simulator.packets import Reel
+from streamwatch.simulator.render import GOPS, Variant
+from streamwatch.simulator.session import Session
+
+BACKLOG = 64
+MAX_SESSIONS = 16  # of one camera; real ones take 4-20
+ACCEPTS_A_TURN = 16  # connections taken before the loop may do something else
+IDLE_S = 130.0  # twice the advertised 60 s and a little: who is neither playing nor asking is cut
+FILLERS = 2  # connections that fill a backlog of 0: the kernel completes one, the second proves that it is full
+# Steps through the loop from PLAY to PLAY: coprime to GOPS, so no start returns before all the others were used.
+STRIDE = {"sub": 5, "main": 3}
+
+
+class Camera:
+    """A camera that listens on (address, port). `fault` is what is wrong with it now; change it by `apply`."""
+
+    def __init__(
+        self, *, code: str, name: str, village: str, scene: str, address: str, port: int, dialect: Dialect,
+        username: str, password: str, start: int, library: Library,
+    ) -> None:  # fmt: skip
+        self.code, self.name, self.village, self.scene = code, name, village, scene
+        self.address, self.port, self.dialect = address, port, dialect
+        self.username, self.password = username, password
+        self.fault: Fault | None = None
+        self._library = library
+        self._starts = {stream: start % GOPS[stream] for stream in GOPS}
+        self._sessions: set[Session] = set()
+        self._joining: set[asyncio.Task[tuple[asyncio.Transport, Session]]] = set()
+        self._listener: socket.socket | None = None
+        self._fillers: list[socket.socket] = []
+
+    @property
+    def url(self) -> str:
+        """The main stream, without credentials."""
+        return f"rtsp://{self.address}:{self.port}{self.dialect.main}"
+
+    @property
+    def sub_url(self) -> str:
+        """The sub stream, without credentials."""
+        return f"rtsp://{self.address}:{self.port}{self.dialect.sub}"
+
+    def open(self) -> None:
+        """Binds and listens. Raises OSError where the address or the port cannot be had."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.settimeout(0)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.address, self.port))
+        except OSError:
+            listener.close()
+            raise
+        self._listener = listener
+        self._listen()
+
+    def close(self) -> None:
+        """Ends the listener and all sessions."""
+        for filler in self._fillers:
+            filler.close()
+        self._fillers.clear()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
+        self.cut()
+
+    def cut(self) -> None:
+        """Resets all sessions."""
+        for session in list(self._sessions):
+            session.cut()
+
+    def sweep(self, now: float) -> None:
+        """Cuts sessions that neither play nor ask; `now` is the loop's time."""
+        for session in list(self._sessions):
+            if not session.playing and now - session.heard_at > IDLE_S:
+                session.cut()
+
+    def apply(self, fault: Fault | None) -> None:
+        """Becomes faulty in this way, or healthy; takes effect before this returns (pictures: at the next group)."""
+        before, self.fault = self.fault, fault
+        if before is fault:
+            return
+        if before is Fault.DEAD:
+            for filler in self._fillers:
+                filler.close()
+            self._fillers.clear()
+        if fault is Fault.DEAD:
+            self._play_dead()
+        elif fault is Fault.REFUSED:
+            self._refuse()
+        elif before in (Fault.DEAD, Fault.REFUSED):
+            self._listen()
+
+    def _listen(self) -> None:
+        assert self._listener is not None
+        self._drain()
+        self._listener.listen(BACKLOG)
+        asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+
+    def _play_dead(self) -> None:
+        """Keeps listening with a queue that is full: the kernel drops every SYN, as where nothing is plugged in."""
+        listener = self._listener
+        assert listener is not None
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+        listener.listen(0)
+        self._drain()
+        self.cut()
+        for _ in range(FILLERS):
+            filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            filler.settimeout(0)
+            with suppress(BlockingIOError):
+                filler.connect((self.address, self.port))
+            self._fillers.append(filler)
+
+    def _refuse(self) -> None:
+        """Stops listening but keeps the port, so that nobody takes it meanwhile."""
+        assert self._listener is not None
+        asyncio.get_running_loop().remove_reader(self._listener.fileno())
+        self._drain()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
+
+    def _drain(self) -> None:
+        """Closes connections that the kernel completed and nobody took."""
+        assert self._listener is not None
+        with suppress(OSError):
+            while True:
+                self._listener.accept()[0].close()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        loop = asyncio.get_running_loop()
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # nobody there, gone again, or no descriptor left: the loop calls again
+                return
+            connection.settimeout(0)
+            task = loop.create_task(loop.connect_accepted_socket(self._session, connection))
+            self._joining.add(task)
+            task.add_done_callback(self._joined)
+
+    def _joined(self, task: asyncio.Task[tuple[asyncio.Transport, Session]]) -> None:
+        self._joining.discard(task)
+        if not task.cancelled():
+            task.exception()  # a peer that is gone already is nobody's fault
+
+    def _session(self) -> Session:
+        return Session(self)
+
+    def joined(self, session: Session) -> bool:
+        """A connection came; False where there are too many, or the camera went away meanwhile."""
+        if self._listener is None or len(self._sessions) >= MAX_SESSIONS or self.fault in (Fault.DEAD, Fault.REFUSED):
+            return False
+        self._sessions.add(session)
+        return True
+
+    def left(self, session: Session) -> None:
+        """A connection is gone."""
+        self._sessions.discard(session)
+
+    def _variant(self) -> Variant:
+        return SHOWN.get(self.fault, Variant.HEALTHY) if self.fault is not None else Variant.HEALTHY
+
+    def showing(self, stream: str) -> Reel | None:
+        """What the camera shows now; None, and the renderer is set to work, where it is not rendered yet."""
+        reel = self._library.ready(self.scene, self._variant(), stream, stap=self.dialect.stap)
+        if reel is None:
+            self._library.request(self.scene, self._variant(), stream)
+        return reel
+
+    async def shown(self, stream: str) -> Reel:
+        """The same, waiting for the renderer."""
+        return await self._library.get(self.scene, self._variant(), stream, stap=self.dialect.stap)
+
+    def next_start(self, stream: str) -> int:
+        """The group that the next PLAY of `stream` begins with: none of the GOPS - 1 before."""
+        start = self._starts[stream]
+        self._starts[stream] = (start + STRIDE[stream]) % GOPS[stream]
+        return start

@@ -1,0 +1,88 @@
+"""How the farm's made-up makers speak RTSP: the same session in different words. A new habit is one row."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+
+from streamwatch.simulator.packets import CLOCK_RATE, PAYLOAD_TYPE, Reel
+from streamwatch.simulator.render import FPS
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The habits of one maker's firmware. `track` is the text behind the stream's URL; paths start with a slash."""
+
+    server: str
+    main: str
+    sub: str
+    track: str = "trackID=1"
+    absolute_control: bool = False  # a=control carries the whole URL
+    content_base: bool = True
+    cseq: str = "CSeq"
+    realm: str = "IP Camera"
+    qop: bool = True
+    stap: bool = True  # SPS and PPS in one STAP-A, else in a packet each
+    session_timeout: str = ";timeout=60"
+    sprop: bool = True
+    rtp_info: bool = True
+
+
+DIALECTS: tuple[Dialect, ...] = (
+    Dialect("Qingshan-RTSP/2.1", "/live/main", "/live/sub", realm="QS-IPC200"),
+    Dialect("HuiyanStream 4.0.3", "/stream/101", "/stream/102", absolute_control=True, qop=False, stap=False),
+    Dialect(
+        "Yuntan Rtsp Server",
+        "/cam/view?channel=1&subtype=0",
+        "/cam/view?channel=1&subtype=1",
+        track="trackID=0",
+        content_base=False,
+        realm="Login to YT00482A",
+        session_timeout="; timeout=60",
+    ),
+    Dialect(
+        "LoboCam/1.7", "/ch0_0.h264", "/ch0_1.h264", track="streamid=0", cseq="Cseq", qop=False, session_timeout=""
+    ),
+    Dialect(
+        "Baita-Media 3.2",
+        "/h264/ch1/main",
+        "/h264/ch1/sub",
+        track="video",
+        absolute_control=True,
+        content_base=False,
+        rtp_info=False,
+    ),
+    Dialect(
+        "Songlin Embedded Net DVR",
+        "/unicast/c1/s0/live",
+        "/unicast/c1/s1/live",
+        stap=False,
+        sprop=False,
+        realm="SL NVR 8",
+    ),
+)
+
+
+def describe(dialect: Dialect, url: str, host: str, reel: Reel) -> bytes:
+    """The SDP (RFC 4566) of one stream; `url` is the stream's, without a slash at the end."""
+    fmtp = f"a=fmtp:{PAYLOAD_TYPE} packetization-mode=1;profile-level-id={reel.sps[1:4].hex().upper()}"
+    if dialect.sprop:
+        fmtp += f";sprop-parameter-sets={b64encode(reel.sps).decode()},{b64encode(reel.pps).decode()}"
+    control = f"{url}/{dialect.track}" if dialect.absolute_control else dialect.track
+    lines = [
+        "v=0",
+        f"o=- 1772323200 1 IN IP4 {host}",
+        f"s={dialect.server.split('/')[0].split(' ')[0]} Session",
+        "c=IN IP4 0.0.0.0",
+        "t=0 0",
+        *([] if dialect.absolute_control else ["a=control:*"]),
+        "a=range:npt=now-",
+        f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
+        f"a=rtpmap:{PAYLOAD_TYPE} H264/{CLOCK_RATE}",
+        fmtp,
+        f"a=framerate:{FPS}",
+        f"a=x-dimensions:{reel.width},{reel.height}",
+        f"a=control:{control}",
+        "",
+    ]
+    return "\r\n".join(lines).encode()

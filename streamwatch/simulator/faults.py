@@ -1,0 +1,66 @@
+"""What may be wrong with a simulated camera, by its name on the control port, and the log of every change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from streamwatch.clock import rfc3339, to_datetime
+from streamwatch.simulator.render import Variant
+
+
+class Fault(StrEnum):
+    """A defect that can be switched at run time; none of them is a healthy camera."""
+
+    DEAD = "dead"  # no SYN is answered
+    REFUSED = "refused"  # nothing listens
+    SILENT = "silent"  # connections are taken, nothing is ever answered
+    AUTH = "auth"  # the password was changed
+    NOT_FOUND = "not_found"  # 404 to DESCRIBE
+    BUSY = "busy"  # 453 to SETUP
+    NO_DATA = "no_data"  # PLAY succeeds, nothing flows
+    NO_KEYFRAME = "no_keyframe"  # only P frames flow
+    BLACKOUT = "blackout"
+    BLUR = "blur"
+    FROZEN = "frozen"  # one picture for ever, the clock runs on
+
+
+SHOWN: dict[Fault, Variant] = {Fault.BLACKOUT: Variant.BLACKOUT, Fault.BLUR: Variant.BLUR, Fault.FROZEN: Variant.FROZEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A camera changed at `at_us`; `fault` None is healthy; at `until_us` the farm clears it by itself."""
+
+    at_us: int
+    camera: str
+    fault: Fault | None
+    until_us: int | None
+
+    def as_json(self) -> dict[str, str | None]:
+        """The object of the log and of `POST /faults`; `at` always with microseconds."""
+        at = to_datetime(self.at_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        until = None if self.until_us is None else rfc3339(self.until_us)
+        return {"at": at, "camera": self.camera, "fault": self.fault, "until": until}
+
+
+class FaultLog:
+    """A file of one JSON line a change, flushed at once, so that a reader never waits for a buffer."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: IO[bytes] | None = path.open("ab", buffering=0) if path is not None else None
+
+    def write(self, change: Change) -> None:
+        """Appends one line."""
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(change.as_json()) + b"\n")
+
+    def close(self) -> None:
+        """Closes the file; more writes go nowhere."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,99 @@
+"""The farm's own reading of RTSP requests (RFC 2326) and writing of replies; it knows no session and no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_HEAD = 16 * 1024  # bytes of request line and headers; ours are below 1 KiB, a Digest answer below 2
+MAX_BODY = 16 * 1024  # GET_PARAMETER bodies are a few lines
+
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    453: "Not Enough Bandwidth",
+    454: "Session Not Found",
+    455: "Method Not Valid in This State",
+    461: "Unsupported Transport",
+    503: "Service Unavailable",
+}  # RFC 2326 section 7.1.1
+
+
+class RequestError(ValueError):
+    """The bytes are no RTSP request: answer 400 and close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; header names are in lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(slots=True)
+class RequestReader:
+    """Bytes in by `feed`, requests out by `next`; interleaved packets that a client sends (RTCP) are skipped."""
+
+    _buffer: bytearray = field(default_factory=bytearray)
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes from the connection. Raises RequestError when a request grows beyond every sensible size."""
+        self._buffer += data
+        if len(self._buffer) > MAX_HEAD + MAX_BODY + 0x10004:  # one interleaved packet is at most 4 + 65,535 bytes
+            raise RequestError("more bytes wait than a request may have")
+
+    def next(self) -> Request | None:
+        """The next whole request, or None while bytes are missing. Raises RequestError."""
+        buffer = self._buffer
+        while buffer:
+            if buffer[0] == 0x24:  # '$': RFC 2326 section 10.12
+                size = 4 + int.from_bytes(buffer[2:4], "big")
+                if len(buffer) < 4 or len(buffer) < size:
+                    return None
+                del buffer[:size]
+            elif buffer[0] in b"\r\n":
+                del buffer[0]
+            else:
+                return self._request()
+        return None
+
+    def _request(self) -> Request | None:
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0 or end > MAX_HEAD:
+            if len(self._buffer) > MAX_HEAD:
+                raise RequestError("headers are too long")
+            return None
+        lines = bytes(self._buffer[:end]).decode("utf-8", "replace").split("\r\n")
+        parts = lines[0].split(" ")
+        if len(parts) != 3 or not parts[2].startswith("RTSP/1."):
+            raise RequestError(f"not an RTSP request line: {lines[0][:80]!r}")
+        headers: dict[str, str] = {}
+        for line in lines[1:]:
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise RequestError(f"not a header: {line[:80]!r}")
+            headers[name.strip().lower()] = value.strip()
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
+            raise RequestError(f"Content-Length is {length[:20]!r}, at most {MAX_BODY} is taken")
+        stop = end + 4 + int(length)
+        if len(self._buffer) < stop:
+            return None
+        body = bytes(self._buffer[end + 4 : stop])
+        del self._buffer[:stop]
+        return Request(parts[0], parts[1], headers, body)
+
+
+def reply(status: int, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+    """A reply's bytes; Content-Length is added where there is a body."""
+    lines = [f"RTSP/1.0 {status} {REASONS[status]}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
