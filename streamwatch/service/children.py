@@ -7,7 +7,7 @@ import contextlib
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -20,10 +20,18 @@ KILL_AFTER_S: Final = 8.0  # of the fifteen seconds that SIGTERM may take in all
 log = structlog.get_logger(__name__)
 
 
-async def spawn(arguments: Sequence[str], *, pass_fds: Sequence[int] = ()) -> asyncio.subprocess.Process:
-    """Another process of this program: `python -m streamwatch ARGUMENTS…`."""
+async def spawn(
+    arguments: Sequence[str], *, environ: Mapping[str, str], pass_fds: Sequence[int] = ()
+) -> asyncio.subprocess.Process:
+    """Another process of this program: `python -m streamwatch ARGUMENTS…`, with the settings of `environ`."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "streamwatch", *arguments, pass_fds=tuple(pass_fds), stdin=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-m",
+        "streamwatch",
+        *arguments,
+        env=environ,
+        pass_fds=tuple(pass_fds),
+        stdin=asyncio.subprocess.DEVNULL,
     )
 
 

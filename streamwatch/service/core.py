@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
-import msgspec
 import structlog
 
 from streamwatch.clock import US, Clock
@@ -74,10 +73,13 @@ class Service:
         self._visited: set[int] = set()
         self._wake = asyncio.Event()
 
-    def load(self, inventory: Inventory, standings: list[Standing] | None = None) -> None:
-        """Takes in the inventory, and at the start where everything stood."""
-        for standing in standings or ():
+    def restore(self, standings: Iterable[Standing]) -> None:
+        """Takes in where everything stood when the service last committed; before the first `load`."""
+        for standing in standings:
             self.standings.setdefault(standing.camera, {})[standing.dimension] = standing
+
+    def load(self, inventory: Inventory) -> None:
+        """Takes in the inventory as it is from now on."""
         gone = self.live.keys() - inventory.cameras.keys()
         for camera in gone:
             del self.live[camera]
@@ -214,12 +216,3 @@ class Service:
             for step in Step:
                 if (took := look.timings_ms.get(step.value)) is not None:
                     self.counters.observe("streamwatch_probe_step_seconds", took / 1000, step.value)
-
-
-Handler = Callable[[dict[str, Any]], Any]
-
-
-def look_json(look: Look) -> dict[str, Any]:
-    """A look as plain values, for the API and the command line to shape."""
-    plain: dict[str, Any] = msgspec.to_builtins(look)
-    return plain

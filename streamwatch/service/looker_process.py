@@ -5,63 +5,57 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import os
 import signal
 import socket
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
+import uvloop
 
 from streamwatch.clock import Clock, SystemClock
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.fleet.local import Channel, SocketChannel
 from streamwatch.health import LoopLag
+from streamwatch.logs import configure
 from streamwatch.looker import Looker, LookerPolicy
 from streamwatch.model.report import Report, Round, VersionError, decode_round, encode
 from streamwatch.net.address import Guard, parse_networks
 from streamwatch.net.canary import Canaries, canary_targets
+from streamwatch.settings import Settings, load
 
 PR_SET_PDEATHSIG: Final = 1  # prctl(2): the kernel ends us when the service dies, however it dies
 
 log = structlog.get_logger(__name__)
 
 
-class LookerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a looker is told at its start; no secrets, since it stands on a command line."""
-
-    vantage: str
-    policy: LookerPolicy
-    workers: int
-    jail: JailMode
-    wall_s: float
-    networks: tuple[str, ...]
-    canaries: tuple[str, ...]
-    canary_interval_s: float
-    log_format: str = "auto"
-    log_level: str = "info"
-
-
-def encode_plan(plan: LookerPlan) -> str:
-    """The plan as the text of one argument."""
-    return msgspec.json.encode(plan).decode()
-
-
-def decode_plan(text: str) -> LookerPlan:
-    """The text of one argument as a plan."""
-    return msgspec.json.decode(text, type=LookerPlan)
-
-
-async def serve(channel: Channel, plan: LookerPlan, clock: Clock) -> None:
+async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock) -> None:
     """Works off rounds until the channel ends."""
-    pool = DecoderPool(workers=plan.workers, jail=plan.jail, wall_s=plan.wall_s, max_pixels=plan.policy.max_pixels)
+    look = settings.look
+    pool = DecoderPool(
+        workers=settings.limits.decodes(),
+        jail=JailMode(settings.decoders.jail),
+        wall_s=settings.decoders.wall_s,
+        max_pixels=look.max_pixels,
+    )
     lag = LoopLag(clock)
-    canaries = Canaries(canary_targets(plan.canaries), clock, plan.canary_interval_s)
+    canaries = Canaries(canary_targets(settings.canaries.targets), clock, settings.canaries.interval_s)
     looker = Looker(
-        plan.vantage,
+        vantage,
         pool=pool,
         clock=clock,
-        policy=plan.policy,
-        guard=Guard(parse_networks(plan.networks)),
+        policy=LookerPolicy(
+            per_host=settings.limits.per_host,
+            per_recorder=settings.limits.per_recorder,
+            looks_in_flight=settings.limits.looks_in_flight,
+            connect_s=look.connect_s,
+            step_s=look.step_s,
+            max_pixels=look.max_pixels,
+            user_agent=look.user_agent,
+        ),
+        guard=Guard(parse_networks(look.allow_networks)),
         canaries=canaries,
         lag=lag,
     )
@@ -103,23 +97,19 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def main(plan_text: str, fd: int) -> None:
-    """The process: `python -m streamwatch _looker PLAN FD`."""
-    import uvloop
-
-    from streamwatch.logs import configure_plain
-
+def main(config: Path | None, vantage: str, fd: int) -> None:
+    """The process: `python -m streamwatch _looker CONFIG VANTAGE FD`."""
     die_with_parent()
-    plan = decode_plan(plan_text)
-    configure_plain(plan.log_format, plan.log_level)
+    settings = load(config, os.environ)
+    configure(settings)
 
     async def run() -> None:
         channel = await SocketChannel.over(socket.socket(fileno=fd))
-        stopping = asyncio.create_task(serve(channel, plan, SystemClock()))
+        serving = asyncio.create_task(serve(channel, settings, vantage, SystemClock()))
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stopping.cancel)
+            loop.add_signal_handler(name, serving.cancel)
         with contextlib.suppress(asyncio.CancelledError):
-            await stopping
+            await serving
 
     uvloop.run(run())

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -73,7 +73,7 @@ class Lookers:
         """Rendezvous hashing (Thaler and Ravishankar, 1998): a village keeps its looker when others come or go."""
         return max(self.links, key=lambda link: hashlib.blake2b(f"{village}|{link.name}".encode()).digest())
 
-    def add_process(self, name: str, arguments: list[str]) -> None:
+    def add_process(self, name: str, arguments: list[str], environ: Mapping[str, str]) -> None:
         """A looker in a process of its own; `arguments` begin its command line, the socket's number ends it."""
         link = Link(name, self._inbox)
         follower: list[asyncio.Task[None]] = []
@@ -81,7 +81,7 @@ class Lookers:
         async def start() -> asyncio.subprocess.Process:
             ours, theirs = socket.socketpair()
             with theirs:
-                process = await spawn([*arguments, str(theirs.fileno())], pass_fds=(theirs.fileno(),))
+                process = await spawn([*arguments, str(theirs.fileno())], environ=environ, pass_fds=(theirs.fileno(),))
             channel = await SocketChannel.over(ours)
             follower.append(self._task(link.follow(channel)))
             return process

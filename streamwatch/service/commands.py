@@ -1,0 +1,119 @@
+"""What the web and the command line may ask of the running service; each answers after the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from streamwatch.errors import UsageError
+from streamwatch.findings import finding
+from streamwatch.inventory.apply import run_import
+from streamwatch.inventory.parsed import ParsedFile
+from streamwatch.model.inventory import Camera
+from streamwatch.model.look import Depth, Look, StreamKind
+from streamwatch.model.standing import FAULT_PREFIX
+from streamwatch.secrets import Sealer
+from streamwatch.service.core import Service
+from streamwatch.store.handles import Writer
+from streamwatch.store.inventory import load_inventory
+from streamwatch.store.timeline import add_maintenance
+
+Args = dict[str, Any]
+
+
+class Commands:
+    """The table of operations, and what they need."""
+
+    def __init__(self, service: Service, writer: Writer, sealer: Sealer, default_interval_s: int) -> None:
+        self._service = service
+        self._writer = writer
+        self._sealer = sealer
+        self._default_interval_s = default_interval_s
+        self._table: Final[dict[str, Callable[[Args], Awaitable[Any]]]] = {
+            "probe": self._probe,
+            "explain": self._explain,
+            "import": self._import,
+            "maintenance": self._maintenance,
+        }
+
+    async def __call__(self, op: str, args: Args) -> Any:
+        """Carries one command out. Raises StreamwatchError for what the caller can mend."""
+        operation = self._table.get(op)
+        if operation is None:
+            raise UsageError(f"the service knows no {op!r}: it knows {', '.join(sorted(self._table))}")
+        return await operation(args)
+
+    async def load(self) -> None:
+        """Reads the inventory and hands it to the service."""
+        async with self._writer.connect() as conn:
+            inventory = await load_inventory(conn, self._sealer, self._default_interval_s)
+        self._service.load(inventory)
+
+    async def _probe(self, args: Args) -> Any:
+        camera = self._service.camera(int(args["camera"]))
+        look = await self._service.visit(camera, Depth(args.get("depth", Depth.PICTURE)))
+        return finding(look, _url(camera, look), self._service.policy)
+
+    async def _explain(self, args: Args) -> Any:
+        """The last look, what it measured beside the thresholds, what was said of it, and where everything stands."""
+        camera = self._service.camera(int(args["camera"]))
+        live = self._service.live[camera.id]
+        judged = self._service.latest.get(camera.id)
+        answer: Args = {
+            "camera": camera.code,
+            "interval_s": camera.interval_s,
+            "grace_s": self._service.grace_us(camera.id) / 1e6,
+            "standings": [msgspec.to_builtins(standing) for standing in live.standings],
+            "void": live.void,
+            "look": None,
+            "verdict": None,
+            "thresholds": self._service.policy.thresholds(),
+        }
+        if judged is not None:
+            look = judged.attributed.look
+            answer["look"] = finding(look, _url(camera, look), self._service.policy)
+            answer["verdict"] = {
+                "void": judged.verdict.void,
+                "blame": judged.attributed.blame,
+                "attempt": judged.attempt,
+                "pending": judged.pending,
+                "opinions": [
+                    {
+                        "dimension": opinion.dimension,
+                        "fault": opinion.dimension.startswith(FAULT_PREFIX),
+                        "state": opinion.state.value,
+                        "reason": opinion.reason,
+                        "confirmations": opinion.confirmations,
+                    }
+                    for opinion in judged.verdict.opinions
+                ],
+            }
+        return answer
+
+    async def _import(self, args: Args) -> Any:
+        file = ParsedFile.from_bytes(args["file"])
+        dry_run = bool(args.get("dry_run"))
+        async with self._writer.begin() as conn:
+            result = await run_import(
+                conn,
+                self._sealer,
+                str(args["kind"]),
+                file,
+                now_us=self._service.clock.utc_us(),
+                dry_run=dry_run,
+                on_error="stop" if args.get("on_error") == "stop" else "skip",
+            )
+        if not dry_run:
+            await self.load()
+        return result.to_json()
+
+    async def _maintenance(self, args: Args) -> Any:
+        async with self._writer.begin() as conn:
+            return await add_maintenance(conn, **args, created_us=self._service.clock.utc_us())
+
+
+def _url(camera: Camera, look: Look) -> str:
+    """The address that was looked at; the store's addresses hold no credentials."""
+    return camera.sub_url if look.stream is StreamKind.SUB and camera.sub_url else camera.url

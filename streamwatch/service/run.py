@@ -1,0 +1,239 @@
+"""`run`: everything together, from the lock on the data directory to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+import streamwatch
+from streamwatch.access.accounts import ensure_administrator
+from streamwatch.clock import SystemClock
+from streamwatch.datadir import DataDir
+from streamwatch.errors import ConfigError
+from streamwatch.health import LoopLag
+from streamwatch.live.server import LiveServer
+from streamwatch.schedule import Policy as SchedulePolicy
+from streamwatch.secrets import Sealer
+from streamwatch.service import looker_process, web_process
+from streamwatch.service.children import Child, spawn
+from streamwatch.service.commands import Commands
+from streamwatch.service.commit import Committer
+from streamwatch.service.core import Service
+from streamwatch.service.status import Doctor
+from streamwatch.settings import Settings
+from streamwatch.settings.kinds import split_host_port
+from streamwatch.store.engine import default_url, open_writer
+from streamwatch.store.migrate import upgrade
+from streamwatch.store.timeline import load_standings
+from streamwatch.verdict import Policy
+
+PULSE_S: Final = 1.0
+READY_POLL_S: Final = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The first account and key, shown once. Blind in repr."""
+
+    name: str
+    password: str
+    key: str
+
+    def __repr__(self) -> str:
+        return "Login(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a person is told when it runs."""
+
+    url: str
+    login: Login | None
+
+
+def schedule_policy(settings: Settings) -> SchedulePolicy:
+    """The schedule's part of the settings."""
+    schedule = settings.schedule
+    return SchedulePolicy(
+        interval_s=schedule.interval_s,
+        window_s=schedule.window_s,
+        depth=schedule.depth,
+        stream=schedule.stream,
+        deadline_s=settings.look.deadline_s,
+        confirm_looks=schedule.confirm_looks,
+        confirm_after_s=schedule.confirm_after_s,
+        access_tries=schedule.access_tries,
+        access_backoff_max_s=schedule.access_backoff_max_s,
+    )
+
+
+def verdict_policy(settings: Settings) -> Policy:
+    """The built-in thresholds, with the settings' overrides."""
+    given = settings.quality.model_dump(exclude_none=True)
+    return Policy(confirmations=settings.schedule.confirm_looks, **given)
+
+
+def listen(text: str) -> socket.socket:
+    """The listening socket of the API and pages; it outlives a web process that has to be replaced."""
+    host, port = split_host_port(text)
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"listen: {text} cannot be listened on: {error.strerror}; "
+            "stop what holds it, or set STREAMWATCH_LISTEN to another address (port 0 takes a free one)"
+        ) from None
+
+
+async def run(
+    settings: Settings,
+    *,
+    config: Path | None,
+    environ: Mapping[str, str],
+    in_one_process: bool = False,
+    ready_fd: int | None = None,
+    started: Callable[[Started], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Runs until SIGTERM, SIGINT or `stop`. Raises HeldError and ConfigError before anything has begun."""
+    clock = SystemClock()
+    data_dir = DataDir(settings.data_dir)
+    stop = stop or asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(data_dir.lock("run", clock.utc_us()))
+        listener = stack.enter_context(contextlib.closing(listen(settings.listen)))
+        sealer = Sealer.open(data_dir.path)
+        url = settings.database_url or default_url(data_dir.path)
+        await upgrade(url)
+        writer = open_writer(url)
+        stack.push_async_callback(writer.dispose)
+        async with writer.begin() as conn:
+            first = await ensure_administrator(conn, clock.utc_us())
+        login = None if first is None else Login(*first)
+        if login is not None:
+            data_dir.write_private(data_dir.admin_key, login.key.encode())
+        async with writer.connect() as conn:
+            standings = await load_standings(conn)
+        committer = Committer(writer)
+        service = Service(
+            clock=clock,
+            policy=verdict_policy(settings),
+            schedule=schedule_policy(settings),
+            committer=committer,
+            rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, guards nothing
+        )
+        commands = Commands(service, writer, sealer, settings.schedule.interval_s)
+        service.restore(standings)
+        await commands.load()
+        lag = LoopLag(clock)
+        children: list[Child] = []
+        doctor = Doctor(service, lag, children, committer)
+        server = LiveServer(data_dir.live_sock(), commands, doctor.status)
+        await server.start(tuple(service.live.values()))
+        stack.push_async_callback(server.aclose)
+        service.server = server
+        stack.push_async_callback(service.lookers.aclose)
+        tasks = [
+            asyncio.create_task(work)
+            for work in (lag.run(), service.absorb_forever(), service.plan_forever(), _pulse(server))
+        ]
+        stack.push_async_callback(_cancel, tasks)
+        _start_lookers(service, settings, config, environ, in_one_process=in_one_process)
+        host, port = listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        if in_one_process:
+            web_stop = asyncio.Event()
+            web = asyncio.create_task(web_process.serve(settings, listener, clock, web_stop))
+            stack.push_async_callback(_end_web, web, web_stop)
+        else:
+            fd = listener.fileno()
+            os.set_inheritable(fd, True)  # noqa: FBT003 - the system's own interface
+
+            async def start_web() -> asyncio.subprocess.Process:
+                return await spawn(["_web", str(config or "-"), str(fd)], environ=environ, pass_fds=(fd,))
+
+            child = Child("web", start_web)
+            children.append(child)
+            stack.push_async_callback(child.stop)
+            tasks.append(asyncio.create_task(child.run()))
+        note = {"url": address, "pid": os.getpid(), "version": streamwatch.__version__}
+        data_dir.write_private(data_dir.endpoint, json.dumps(note).encode())
+        stack.callback(data_dir.endpoint.unlink, missing_ok=True)
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+            stack.callback(loop.remove_signal_handler, name)
+        tasks.append(asyncio.create_task(_tell_ready(doctor, service, ready_fd)))
+        started(Started(address, login))
+        log.info("service.started", url=address, cameras=len(service.inventory.cameras))
+        await _until(stop, tasks)
+        log.info("service.stopping")
+
+
+def _start_lookers(
+    service: Service, settings: Settings, config: Path | None, environ: Mapping[str, str], *, in_one_process: bool
+) -> None:
+    vantage = socket.gethostname()
+    if in_one_process:
+        service.lookers.add_here(
+            vantage, lambda channel: looker_process.serve(channel, settings, vantage, service.clock)
+        )
+        return
+    for number in range(settings.lookers.processes()):
+        name = f"{vantage}/{number}"
+        service.lookers.add_process(name, ["_looker", str(config or "-"), name], environ)
+
+
+async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Waits for the end that was asked for; a loop of ours that fails ends the service with its error."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    while not stopping.done():
+        for task in tasks:
+            if task.done():
+                task.result()
+        tasks = [task for task in tasks if not task.done()]
+        await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _pulse(server: LiveServer) -> None:
+    while True:
+        server.pulse()
+        await asyncio.sleep(PULSE_S)
+
+
+async def _tell_ready(doctor: Doctor, service: Service, ready_fd: int | None) -> None:
+    """Writes one byte once every part is ready, as a supervisor asks for."""
+    while not all(part.ready for part in doctor.status().parts):
+        await asyncio.sleep(READY_POLL_S)
+    log.info("service.ready", cameras=len(service.inventory.cameras))
+    if ready_fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(ready_fd, b"\n")
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end_web(web: asyncio.Task[None], stop: asyncio.Event) -> None:
+    stop.set()
+    await asyncio.gather(web, return_exceptions=True)
