@@ -183,7 +183,7 @@ class Farm:
                     continue  # somebody has that port on one of the addresses
                 raise ConfigError(
                     f"cannot listen on {camera.address}:{port} ({error.strerror}): every camera needs an address of "
-                    "its own; Linux has all of 127.0.0.0/8, elsewhere add addresses to an interface and name them by --bind"
+                    "its own; Linux has all of 127.0.0.0/8, elsewhere add some to an interface and name them by --bind"
                 ) from error
             break
         self.port = port

@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 from secrets import token_hex
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from streamwatch.simulator.dialects import Dialect, describe
@@ -85,10 +85,9 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Registers with the camera."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
         if not self._source.joined(self):
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stops everything."""
