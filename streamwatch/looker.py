@@ -29,7 +29,6 @@ from streamwatch.wire.conversation import Ask
 FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
 FLUSH_LOOKS: Final = 500
 MAX_MEMORIES: Final = 200_000  # cameras; 2 KiB each is 400 MB, more than one looker is ever given
-LATE_START_S: Final = 0.0
 
 log = structlog.get_logger(__name__)
 
@@ -186,7 +185,7 @@ class Looker:
             return self._failed(ticket, depth, started_us, begun, order, error)
         finally:
             self.open_sessions -= 1
-        return await self._finish(ticket, depth, heard, started_us, begun, order)
+        return await self.finish(ticket, depth, heard, started_us, begun, order)
 
     async def _converse(self, ticket: Ticket, depth: Depth, tap: Tap | None) -> Heard:
         ask = Ask(
@@ -200,9 +199,10 @@ class Looker:
         limits = Limits(self._policy.connect_s, self._policy.step_s, ticket.deadline_ms / 1000)
         return await converse(ask, limits, clock=self._clock, guard=self._guard, tap=tap)
 
-    async def _finish(
-        self, ticket: Ticket, depth: Depth, heard: Heard, started_us: int, begun: float, order: str | None
+    async def finish(
+        self, ticket: Ticket, depth: Depth, heard: Heard, started_us: int, begun: float, order: str | None = None
     ) -> Look:
+        """What was heard, decoded and scored as far as the depth asks; `begun` is monotonic."""
         reason = heard.failure.reason if heard.failure else None
         step = heard.failure.step if heard.failure else None
         detail = heard.failure.detail if heard.failure else ""

@@ -129,9 +129,14 @@ async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tap:
         wire.close()
     timings |= conversation.timings_ms
     timings["total"] = _ms(clock.monotonic() - begun)
+    return heard_of(conversation, timings)
+
+
+def heard_of(conversation: Conversation, timings_ms: dict[str, float]) -> Heard:
+    """What a conversation that is over brought, live or replayed."""
     return Heard(
         failure=conversation.failure,
-        timings_ms=timings,
+        timings_ms=timings_ms,
         keyframe=conversation.keyframe,
         media_flowed=conversation.media_flowed,
         codec=conversation.codec,

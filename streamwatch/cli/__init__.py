@@ -1,0 +1,1 @@
+"""The commands: they parse, call one function, print, and turn what happened into an exit status."""

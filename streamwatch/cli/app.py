@@ -1,0 +1,281 @@
+"""`streamwatch COMMAND`: the table of commands. Each body is imported only when its command is called."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sqlite3
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+import streamwatch
+from streamwatch.errors import ConfigError, Exit, HeldError, StreamwatchError, UsageError
+
+app = App(
+    name="streamwatch",
+    help="Watches surveillance cameras, village by village, and says truthfully how long they were up.",
+    version_flags=[],
+    default_parameter=Parameter(negative=""),
+)
+
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON and nothing else on stdout.")]
+Config = Annotated[Path | None, Parameter(name="--config", help="Settings as TOML; the environment wins over it.")]
+
+
+@app.default
+def version(*, version: bool = False, json: Json = False) -> int:
+    """Shows the help, or with --version what runs here."""
+    if not version:
+        app.help_print([])
+        return Exit.OK
+    import av
+
+    facts = {
+        "streamwatch": streamwatch.__version__,
+        "python": platform.python_version(),
+        "av": av.__version__,
+        "ffmpeg": ".".join(map(str, av.library_versions["libavcodec"])),
+        "sqlite": sqlite3.sqlite_version,
+    }
+    if json:
+        import msgspec
+
+        print(msgspec.json.encode(facts).decode())
+    else:
+        print(", ".join(f"{name} {number}" for name, number in facts.items()))
+    return Exit.OK
+
+
+@app.command
+def run(
+    *,
+    config: Config = None,
+    in_one_process: bool = False,
+    ready_fd: int | None = None,
+    cameras: Path | None = None,
+    villages: Path | None = None,
+) -> int:
+    """The service: planner, lookers, decoders, store, API, page, metrics.
+
+    Parameters
+    ----------
+    in_one_process
+        Service, looker and web on one loop, for tests and tiny sites; decoders stay jailed processes.
+    ready_fd
+        Number of an open descriptor; one byte is written to it once /readyz is 200.
+    cameras
+        Import this CSV first. Villages it names that are not known yet are made.
+    villages
+        Import this CSV of villages before the cameras.
+    """
+    from streamwatch.cli.run import run as body
+
+    return _await(body(config, in_one_process=in_one_process, ready_fd=ready_fd, cameras=cameras, villages=villages))
+
+
+@app.command
+def demo(
+    *,
+    villages: int = 8,
+    cameras: int = 240,
+    keep: bool = False,
+    interval: int = 20,
+    seed: int = 1,
+    churn: float = 0.0,
+    ready_fd: int | None = None,
+) -> int:
+    """`run` on a simulated farm, with 7 days of made-up history that is marked as such.
+
+    Parameters
+    ----------
+    villages, cameras
+        How large the farm is.
+    keep
+        Keep what an earlier demo left; otherwise its folder is emptied first.
+    interval
+        Seconds between two looks at a camera.
+    seed
+        The same seed gives the same villages, pictures and history.
+    churn
+        Share of the cameras that are faulty at any moment, by themselves.
+    """
+    from streamwatch.cli.demo import demo as body
+
+    return _await(body(villages, cameras, keep=keep, interval_s=interval, seed=seed, churn=churn, ready_fd=ready_fd))
+
+
+@app.command
+def probe(
+    *urls: str,
+    depth: Literal["reach", "stream", "picture"] = "picture",
+    transport: Literal["auto", "tcp", "udp", "http"] = "auto",
+    timeout: float = 20.0,
+    concurrency: int = 16,
+    explain: bool = False,
+    record: Path | None = None,
+    with_picture: bool = False,
+    replay: Path | None = None,
+    allow_basic: bool = False,
+    json: Json = False,
+) -> int:
+    """Looks at cameras now, without a configuration or a database. Exit: 0 up, 1 a remark, 2 down, 3 unknown.
+
+    Parameters
+    ----------
+    urls
+        rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH. "-" reads one a line from stdin, where no process list shows them.
+    depth
+        reach: it answers RTSP. stream: a keyframe arrives. picture: decoded and scored.
+    timeout
+        Seconds for one look, over all its steps.
+    concurrency
+        Looks at the same time.
+    explain
+        Print the conversation (secrets masked), the measurements beside their thresholds, and the verdict.
+    record
+        Write the conversation to this file (secrets, serials and MACs masked; pictures reduced to sizes).
+    with_picture
+        Keep the picture in the recording.
+    replay
+        Run the same code on such a file, without a network.
+    allow_basic
+        Send the password in the clear where a camera asks for Basic.
+    """
+    from streamwatch.cli.probe import probe as body
+
+    return _await(
+        body(
+            urls,
+            depth=depth,
+            transport=transport,
+            timeout_s=timeout,
+            concurrency=concurrency,
+            explain=explain,
+            record=record,
+            with_picture=with_picture,
+            replay=replay,
+            allow_basic=allow_basic,
+            as_json=json,
+        )
+    )
+
+
+@app.command(name="import")
+def import_(
+    kind: Literal["villages", "cameras"],
+    file: Path,
+    *,
+    config: Config = None,
+    dry_run: bool = False,
+    on_error: Literal["stop", "skip"] = "skip",
+    json: Json = False,
+) -> int:
+    """Takes an inventory file in; the same file twice changes nothing. Exit 1 where lines were rejected.
+
+    Parameters
+    ----------
+    dry_run
+        Show the difference and change nothing.
+    on_error
+        stop: one bad line and nothing is taken in. skip: the good lines are.
+    """
+    from streamwatch.cli.import_ import import_file as body
+
+    return _await(body(kind, file, config=config, dry_run=dry_run, on_error=on_error, as_json=json))
+
+
+@app.command
+def simulate(
+    *,
+    cameras: int = 240,
+    villages: int = 8,
+    bind: str = "127.1.0.0/16",
+    port: int = 0,
+    inventory: Path | None = None,
+    log: Path | None = None,
+    control: str = "127.0.0.1:0",
+    cache: Path | None = None,
+    seed: int = 1,
+    churn: float = 0.0,
+) -> int:
+    """The farm of simulated cameras alone, each at its own loopback address.
+
+    Parameters
+    ----------
+    bind
+        The network that the cameras take their addresses from.
+    port
+        The same for all of them; 0 picks a free one.
+    inventory
+        Folder for the villages.csv and cameras.csv that `import` takes.
+    log
+        File for one JSON line a change of a fault.
+    control
+        Where `POST /faults` listens.
+    cache
+        Folder that keeps the rendered pictures, so that the next start is immediate.
+    churn
+        Share of the cameras that are faulty at any moment, by themselves.
+    """
+    from streamwatch.cli.simulate import simulate as body
+    from streamwatch.simulator.farm import FarmPlan
+
+    plan = FarmPlan(
+        villages=villages,
+        cameras=cameras,
+        seed=seed,
+        bind=bind,
+        port=port,
+        control=control,
+        cache_dir=cache,
+        log=log,
+        fault_rate=churn,
+    )
+    return _await(body(plan, inventory))
+
+
+@app.command(name="check-settings")
+def check_settings(*, config: Config = None, json: Json = False) -> int:
+    """Reads the configuration and names what is wrong with it. Exit 78 where something is."""
+    from streamwatch.cli.check_settings import check_settings as body
+
+    return body(config, as_json=json)
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Runs one command line; the status that the process exits with."""
+    try:
+        status = app(list(arguments), exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return Exit.USAGE
+    except UsageError as error:
+        return _complain(error, Exit.USAGE)
+    except ConfigError as error:
+        return _complain(error, Exit.CONFIG)
+    except HeldError as error:
+        return _complain(error, Exit.HELD)
+    except StreamwatchError as error:
+        return _complain(error, Exit.UNKNOWN)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: say no more
+        return Exit.OK
+    return int(status or 0)
+
+
+def _complain(error: StreamwatchError, status: Exit) -> int:
+    print(f"streamwatch: {error}", file=sys.stderr)
+    return status
+
+
+def _await(body: Coroutine[Any, Any, int]) -> int:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(body)

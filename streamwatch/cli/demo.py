@@ -1,0 +1,154 @@
+"""`demo`: the service on a simulated farm, with faults that show what it can see and a week of made-up history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from streamwatch.cli.made_up import write_history
+from streamwatch.cli.run import announce, take_in
+from streamwatch.datadir import DataDir
+from streamwatch.errors import ConfigError, Exit
+from streamwatch.logs import configure
+from streamwatch.service.run import Started
+from streamwatch.service.run import run as service
+from streamwatch.settings import Settings, load
+
+HISTORY_DAYS: Final = 7
+FARM_READY_S: Final = 180.0  # a first start renders every scene; later ones find them in the cache
+SHOW_AFTER_S: Final = 15.0  # faults come a little after the start, so that one can watch them arrive
+SHOWN: Final = ("refused", "silent", "auth", "no_keyframe", "blackout", "blur", "frozen", "dead")
+
+
+async def demo(
+    villages: int, cameras: int, *, keep: bool, interval_s: int, seed: int, churn: float, ready_fd: int | None
+) -> int:
+    """The command."""
+    base = load(None, os.environ)
+    folder = base.data_dir / "demo"
+    await _one_at_a_time(folder)
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    DataDir(folder)
+    print(f"rendering the farm: {villages} villages, {cameras} cameras (first start: up to a minute) …", flush=True)
+    async with AsyncExitStack() as stack:
+        farm, ready = await _start_farm(folder, base.data_dir, villages, cameras, seed, churn)
+        stack.push_async_callback(_end_farm, farm)
+        environ = dict(os.environ) | {
+            "STREAMWATCH_DATA_DIR": str(folder),
+            "STREAMWATCH_SCHEDULE__INTERVAL_S": str(interval_s),
+            "STREAMWATCH_LOOK__ALLOW_NETWORKS": '["127.0.0.0/8"]',
+            "STREAMWATCH_CANARIES__TARGETS": json.dumps([f"tcp://{urlsplit(ready['control']).netloc}"]),
+        }
+        settings = load(None, environ)
+        configure(settings)
+        await take_in(settings, folder / "villages.csv", folder / "cameras.csv")
+        if not keep:
+            await write_history(settings, days=HISTORY_DAYS, seed=seed)
+        stop = asyncio.Event()
+        showing = asyncio.create_task(_show_faults(ready["control"]))
+        stack.callback(showing.cancel)
+        watching = asyncio.create_task(_end_with(farm, stop))
+        stack.callback(watching.cancel)
+
+        def started(what: Started) -> None:
+            announce(what, _hints(settings, ready))
+
+        await service(settings, config=None, environ=environ, ready_fd=ready_fd, started=started, stop=stop)
+    return Exit.OK
+
+
+async def _one_at_a_time(folder: Path) -> None:
+    """Refuses to empty the folder of a demo that is running. Raises HeldError."""
+    if folder.exists():
+        DataDir(folder).lock("demo", 0).release()
+
+
+async def _start_farm(
+    folder: Path, cache: Path, villages: int, cameras: int, seed: int, churn: float
+) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+    farm = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "streamwatch.simulator",
+        f"--villages={villages}",
+        f"--cameras={cameras}",
+        f"--seed={seed}",
+        f"--churn={churn}",
+        f"--inventory={folder}",
+        f"--log={folder / 'farm.jsonl'}",
+        f"--cache={cache / 'farm-cache'}",
+        f"--installed-days-ago={HISTORY_DAYS}",
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert farm.stdout is not None
+    try:
+        async with asyncio.timeout(FARM_READY_S):
+            line = await farm.stdout.readline()
+    except TimeoutError:
+        farm.kill()
+        raise ConfigError(
+            f"the simulated farm was not ready within {FARM_READY_S:.0f} s: try fewer --cameras"
+        ) from None
+    if not line:
+        await farm.wait()
+        raise ConfigError("the simulated farm could not start; what it said is above")
+    ready: dict[str, Any] = json.loads(line)
+    return farm, ready
+
+
+async def _end_farm(farm: asyncio.subprocess.Process) -> None:
+    if farm.returncode is None:
+        farm.terminate()
+        try:
+            async with asyncio.timeout(5):
+                await farm.wait()
+        except TimeoutError:
+            farm.kill()
+
+
+async def _end_with(farm: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+    """A demo without its farm would only show our own accident."""
+    await farm.wait()
+    stop.set()
+
+
+async def _show_faults(control: str) -> None:
+    """Gives one camera each a fault, spread over the villages, once the service has seen them healthy."""
+    await asyncio.sleep(SHOW_AFTER_S)
+    listed = json.loads(await _http("GET", f"{control}/cameras"))
+    codes = [camera["code"] for camera in (listed["items"] if isinstance(listed, dict) else listed)]
+    step = max(1, len(codes) // len(SHOWN))
+    faults = [{"camera": code, "fault": fault} for code, fault in zip(codes[step // 2 :: step], SHOWN, strict=False)]
+    await _http("POST", f"{control}/faults", json.dumps(faults).encode())
+
+
+async def _http(method: str, url: str, body: bytes = b"") -> bytes:
+    """One request to the farm's own control port on loopback."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = (
+        f"{method} {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    answer = await reader.read(-1)
+    writer.close()
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def _hints(settings: Settings, ready: dict[str, Any]) -> dict[str, str]:
+    fault = '{"camera": CODE, "fault": "blur"}'
+    return {
+        "watching": f"{ready['cameras']} simulated cameras, one look each every {settings.schedule.interval_s} s",
+        "faults now": f"{ready['control']}/faults",
+        "make one": f"curl -d '{fault}' -H 'content-type: application/json' {ready['control']}/faults",
+        "history": f"the last {HISTORY_DAYS} days before this start are made up, and marked so",
+    }
