@@ -71,7 +71,7 @@ class DecoderPool:
         recycle_jobs: int = 10_000,
         headroom_bytes: int = HEADROOM_BYTES,
     ) -> None:
-        """`wall_s` bounds one job, `max_pixels` (a little over 3840x2160) one picture, `recycle_jobs` a worker's life."""
+        """`wall_s` bounds one job, `max_pixels` (a little over 3840x2160) one picture, `recycle_jobs` one worker."""
         self._slots = [_Slot() for _ in range(workers)]
         self._jail = jail
         self._wall_s = wall_s

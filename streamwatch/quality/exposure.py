@@ -14,7 +14,7 @@ from streamwatch.model.look import Measurement
 from streamwatch.quality.plane import Luma, inner
 from streamwatch.quality.table import DARK_SHARE, LUMA_MEAN, LUMA_STD, TEXTURE
 
-DARK_BELOW: Final = 32  # grey levels; video black is 16 (ITU-R BT.601), so 16 above it
+DARK_BELOW: Final = 48  # grey levels; video black is 16 (ITU-R BT.601); a covered lens with gain and noise reads 16-35
 SAMPLE_WIDTH: Final = 320  # pixels taken per row: a histogram needs no more, and costs 0.07 ms instead of 0.3 ms
 TILE: Final = 8  # pixels of the sampled plane: the mean of 64 brings sensor noise of 4 down to 0.5 grey levels
 MIN_PIXELS: Final = 1024  # fewer say nothing about a picture

@@ -34,7 +34,7 @@ MEASURES: Final[dict[str, Measure]] = {
     for row in (
         Measure(LUMA_MEAN, "grey levels", 0, 255, "mean luma outside the text bands", _OWN),
         Measure(LUMA_STD, "grey levels", 0, 127.5, "standard deviation of luma outside the text bands", _OWN),
-        Measure(DARK_SHARE, "share", 0, 1, "share of pixels darker than 32, outside the text bands", _OWN),
+        Measure(DARK_SHARE, "share", 0, 1, "share of pixels darker than 48, outside the text bands", _OWN),
         Measure(TEXTURE, "grey levels", 0, 255, "spread (5th to 95th percentile) of the means of small tiles", _OWN),
         Measure(
             SHARPNESS,

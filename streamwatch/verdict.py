@@ -1,0 +1,270 @@
+"""Stage 7: an attributed look -> what it says of each dimension of its camera. Pure.
+
+Two tables hold the rules: BOOKING says what a reason means for reach, stream and picture; FAULTS names the defects of a
+picture, and a small function for each compares measures with the thresholds of the Policy. Nothing else in the program
+compares a measured value with a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from streamwatch.errors import ACCESS_REASONS, Blame, Reason
+from streamwatch.model.look import Depth, Look, State
+from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM
+from streamwatch.model.verdict import Attributed, Opinion, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The thresholds. Each fault has two: one to raise it, a laxer one that it must pass to clear."""
+
+    confirmations: int = 2  # further looks that must repeat a bad one: down, blur, blackout, picture_broken
+    weak_frozen_confirmations: int = 1  # stillness is two looks by nature; a middling share of it wants a third
+
+    # blackout: near black, almost all of it, and nothing to be seen in it. Shares of 0-1, levels of 0-255. Video black
+    # is 16, a camera's idea of it up to 32: a covered sensor amplifies its noise.
+    black_mean: float = 40.0
+    black_mean_clear: float = 48.0
+    black_share: float = 0.98
+    black_share_clear: float = 0.90
+    black_texture: float = 4.0  # a dark street with one lamp reads 20 and more, sensor noise below 2
+    black_texture_clear: float = 8.0
+
+    # blur: of 14 healthy scenes none read below 0.30, of real blurred photographs 77 % at 640 wide and all from 960 up;
+    # the coarse bar tells a lens out of focus from a small picture enlarged (0.30-0.50 there).
+    blur: float = 0.30
+    blur_clear: float = 0.34
+    blur_coarse: float = 0.28
+    blur_coarse_clear: float = 0.31
+
+    # frozen: textured tiles equal to the look before. Live pictures reach 0.11 at worst, repeated ones at constant
+    # quantiser 0.57 to 1; what lies between is either, or a frozen picture behind rate control: cannot be told.
+    frozen: float = 0.50
+    frozen_clear: float = 0.15
+    frozen_strong: float = 0.90  # over at least `frozen_strong_tiles` tiles: needs no further look
+    frozen_strong_tiles: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A named defect. `vqd` is its number in the widespread enumeration of video quality diagnosis, if it has one."""
+
+    name: str
+    vqd: int | None
+    breaks_intact: bool
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    row.name: row
+    for row in (
+        Fault("blackout", None, breaks_intact=True),
+        Fault("frozen", 6, breaks_intact=True),
+        Fault("blur", 1, breaks_intact=True),
+        Fault("picture_broken", 10, breaks_intact=True),
+    )
+}
+"""In the order in which one of several names the picture's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What a reason means. None: not asked. `blame` stands where attribution found nothing that is shared."""
+
+    reach: State
+    stream: State
+    picture: State | None
+    blame: Blame
+
+
+_DOWN: Final = Booking(State.DOWN, State.DOWN, None, Blame.CAMERA)
+_SENDS_NOTHING: Final = Booking(State.UP, State.DOWN, None, Blame.CAMERA)
+_NO_ENTRY: Final = Booking(State.UP, State.UNKNOWN, None, Blame.ACCESS)
+_NOT_FOR_US: Final = Booking(State.UP, State.UP, State.UNKNOWN, Blame.OURS)
+_VOID: Final = Booking(State.UNKNOWN, State.UNKNOWN, State.UNKNOWN, Blame.OURS)
+
+BOOKING: Final[dict[Reason, Booking]] = {
+    Reason.NET_REFUSED: _DOWN,
+    Reason.NET_UNREACHABLE: _DOWN,
+    Reason.NET_TIMEOUT: _DOWN,
+    Reason.NET_RESET: _DOWN,
+    Reason.NET_NAME: _DOWN,
+    Reason.TLS_UNTRUSTED: _NO_ENTRY,
+    Reason.TLS_FAILED: _SENDS_NOTHING,
+    Reason.RTSP_AUTH: _NO_ENTRY,
+    Reason.RTSP_FORBIDDEN: _NO_ENTRY,
+    Reason.RTSP_NOT_FOUND: _NO_ENTRY,
+    Reason.RTSP_BUSY: Booking(State.UP, State.UNKNOWN, None, Blame.RECORDER),
+    Reason.RTSP_REDIRECT: _SENDS_NOTHING,
+    Reason.RTSP_TRANSPORT: _SENDS_NOTHING,
+    Reason.RTSP_PROTOCOL: _SENDS_NOTHING,
+    Reason.MEDIA_NO_VIDEO: _SENDS_NOTHING,
+    Reason.MEDIA_NO_DATA: _SENDS_NOTHING,
+    Reason.MEDIA_NO_KEYFRAME: Booking(State.UP, State.UP, State.UNKNOWN, Blame.CAMERA),
+    Reason.MEDIA_UNSUPPORTED_CODEC: _NOT_FOR_US,
+    Reason.MEDIA_ENCRYPTED: _NOT_FOR_US,
+    Reason.MEDIA_TOO_LARGE: _NOT_FOR_US,
+    Reason.MEDIA_BROKEN: Booking(State.UP, State.UP, State.DOWN, Blame.CAMERA),
+    Reason.OURS_PATH: _VOID,
+    Reason.OURS_OVERLOAD: _VOID,
+    Reason.OURS_CLOCK: _VOID,
+    Reason.OURS_WORKER: _VOID,
+    Reason.OURS_MEMORY: _VOID,
+    Reason.OURS_LIMIT: _VOID,
+    Reason.OURS_STORE: _VOID,
+}
+
+_DEPTHS: Final = {  # the dimensions that a look of this depth asks about
+    Depth.REACH: (REACH,),
+    Depth.STREAM: (REACH, STREAM),
+    Depth.PICTURE: (REACH, STREAM, PICTURE),
+    Depth.RECORD: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look says of one fault. `since_us`: the evidence reaches back to there."""
+
+    present: bool
+    confirmations: int = 0
+    since_us: int | None = None
+
+
+def judge(attributed: Attributed, policy: Policy, present: frozenset[str] = frozenset()) -> Verdict:
+    """All that one look says. `present` names the faults that stand on this camera: they clear at laxer thresholds.
+
+    A void look, or one that failed for an `ours.*` reason, says nothing: the Verdict carries `void` and no opinions.
+    """
+    look = attributed.look
+    void = attributed.void or (look.reason if look.reason is not None and BOOKING[look.reason] is _VOID else None)
+    if void is not None:
+        return Verdict(look.camera, look.started_us, void=void)
+    opinions = [_reach_or_stream(attributed, policy, asked) for asked in _DEPTHS[look.depth] if asked != PICTURE]
+    if look.depth is Depth.PICTURE:
+        opinions += _picture(look, policy, present)
+    return Verdict(look.camera, look.started_us, tuple(opinions))
+
+
+def state_of(look: Look) -> State:
+    """What this look alone says of the camera's stream: `state` of `probe`. Access reasons count as down here."""
+    if look.reason is None:
+        return State.UP
+    return State.DOWN if look.reason in ACCESS_REASONS else BOOKING[look.reason].stream
+
+
+def blame_of(reason: Reason | None) -> Blame | None:
+    """Whose fault a reason is where nothing is known of what the camera shares with others; None for no reason."""
+    return None if reason is None else BOOKING[reason].blame
+
+
+def faults_of(look: Look, policy: Policy) -> tuple[str, ...]:
+    """The faults that this look alone shows, in the order of FAULTS: `faults` of `probe`."""
+    found = _findings(look, policy, frozenset())
+    return tuple(name for name in FAULTS if name in found and found[name].present)
+
+
+def _reach_or_stream(attributed: Attributed, policy: Policy, dimension: str) -> Opinion:
+    reason = attributed.look.reason
+    if reason is None:
+        return Opinion(dimension, State.UP)
+    row = BOOKING[reason]
+    state = row.reach if dimension == REACH else row.stream
+    if state is State.UP:
+        return Opinion(dimension, state)
+    if state is State.UNKNOWN:
+        return Opinion(dimension, state, reason.value, row.blame)
+    return Opinion(dimension, state, reason.value, attributed.blame or row.blame, policy.confirmations)
+
+
+def _picture(look: Look, policy: Policy, present: frozenset[str]) -> list[Opinion]:
+    """Opinions on every fault that this look can judge, and on the picture as a whole; none where it was not asked."""
+    if look.reason is not None and BOOKING[look.reason].picture is None:
+        return []
+    found = _findings(look, policy, present)
+    faults = [_on_fault(name, found[name]) for name in FAULTS if name in found]
+    broken = [name for name in FAULTS if FAULTS[name].breaks_intact and name in found and found[name].present]
+    if broken:
+        main = min(broken, key=lambda name: found[name].confirmations)  # of equals the first of the table
+        since_us, confirmations = found[main].since_us, found[main].confirmations
+        return [Opinion(PICTURE, State.DOWN, main, Blame.CAMERA, confirmations, since_us), *faults]
+    if look.reason is not None:
+        return [Opinion(PICTURE, State.UNKNOWN, look.reason.value, BOOKING[look.reason].blame), *faults]
+    if "blackout" not in found:  # not even the exposure could be judged
+        return [Opinion(PICTURE, State.UNKNOWN, None, Blame.OURS), *faults]
+    return [Opinion(PICTURE, State.UP), *faults]
+
+
+def _on_fault(name: str, finding: Finding) -> Opinion:
+    dimension = FAULT_PREFIX + name
+    if not finding.present:
+        return Opinion(dimension, State.UP)
+    return Opinion(dimension, State.DOWN, name, Blame.CAMERA, finding.confirmations, finding.since_us)
+
+
+def _findings(look: Look, policy: Policy, present: frozenset[str]) -> dict[str, Finding]:
+    """The faults that this look can judge; one that is not there was not judged."""
+    if look.depth is not Depth.PICTURE:
+        return {}
+    if look.reason is Reason.MEDIA_BROKEN:
+        return {"picture_broken": Finding(present=True, confirmations=policy.confirmations)}
+    if look.reason is not None:
+        return {}
+    found = {"picture_broken": Finding(present=False)}
+    for name, judged_by in _JUDGED_BY.items():
+        finding = judged_by(look, policy, name in present)
+        if finding is not None:
+            found[name] = finding
+        if name == "blackout" and finding is not None and finding.present:
+            break  # a black picture is neither sharp nor blurred, neither live nor frozen
+    return found
+
+
+def _value(look: Look, name: str) -> float | None:
+    measure = look.measure(name)
+    return measure.value if measure is not None and measure.valid else None
+
+
+def _blackout(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa: FBT001 - one of a table of three
+    mean, dark, texture = _value(look, "luma_mean"), _value(look, "dark_share"), _value(look, "texture")
+    if mean is None or dark is None or texture is None:
+        return None
+    if standing:
+        black = (
+            mean < policy.black_mean_clear and dark >= policy.black_share_clear and texture < policy.black_texture_clear
+        )
+    else:
+        black = mean < policy.black_mean and dark >= policy.black_share and texture < policy.black_texture
+    return Finding(black, policy.confirmations if black else 0)
+
+
+def _blur(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa: FBT001 - one of a table of three
+    fine = _value(look, "sharpness")
+    if fine is None:
+        return None
+    if fine >= (policy.blur_clear if standing else policy.blur):
+        return Finding(present=False)
+    coarse = _value(look, "sharpness_coarse")
+    if coarse is None:
+        return None  # soft, but whether a lens or an enlargement made it so cannot be told
+    blurred = coarse < (policy.blur_coarse_clear if standing else policy.blur_coarse)
+    return Finding(blurred, policy.confirmations if blurred else 0)
+
+
+def _frozen(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa: FBT001 - one of a table of three
+    same = _value(look, "same_textured")
+    if same is None:
+        return None
+    if same < policy.frozen_clear:
+        return Finding(present=False)
+    if same < policy.frozen and not standing:
+        return None
+    strong = same >= policy.frozen_strong and (_value(look, "textured_tiles") or 0) >= policy.frozen_strong_tiles
+    confirmations = 0 if strong else policy.weak_frozen_confirmations
+    return Finding(present=True, confirmations=confirmations, since_us=look.reference_us)
+
+
+_Judge = Callable[[Look, Policy, bool], Finding | None]
+_JUDGED_BY: Final[dict[str, _Judge]] = {"blackout": _blackout, "frozen": _frozen, "blur": _blur}
