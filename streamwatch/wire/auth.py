@@ -25,7 +25,7 @@ _STRENGTH: Final = ("MD5", "MD5-SESS", "SHA-256", "SHA-256-SESS")  # weakest fir
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 # A quote ends a value only where a comma, a new parameter, or the end follows: realms hold quotes that nobody escaped.
 _PARAMETER = re.compile(
-    rf'\s*({_WORD})\s*=\s*(?:"((?:\\.|[^"\\]|"(?!\s*(?:$|,\s*(?:$|{_WORD}(?:\s*=|\s|$)))))*)"|([^\s,"]*))\s*(?:,|$|(?=\s))',
+    rf'\s*({_WORD})\s*=\s*(?:"((?:\\.|[^"\\]|"(?!\s*(?:$|,\s*(?:$|{_WORD}(?:\s*=|\s|$)))))*)"|([^\s,"]*))\s*(?:,|$)',
     re.DOTALL,
 )
 _SCHEME = re.compile(rf"\s*,?\s*({_WORD})(?:\s+|\s*,|$)(?!\s*=)")

@@ -49,7 +49,7 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked of one camera. Credentials within `url` are used where `credentials` is None; no request has them."""
+    """What is asked of one camera. Credentials within `url` serve where `credentials` is None; requests have none."""
 
     url: str
     depth: Depth
@@ -148,8 +148,13 @@ class Conversation:
         else:
             self._fail(LookError(Reason.MEDIA_NO_DATA, "PLAY was accepted, and then no video packet came"))
 
+    def abort(self, error: LookError) -> None:
+        """The shell's own bad news (refused, reset, our own limit): the failure, unless the look was settled already."""
+        self._set_up = False
+        self._fail(error)
+
     def farewell(self) -> bytes:
-        """TEARDOWN where a session is open, else b"". Call it once, when finished; `parted` turns true with its end."""
+        """TEARDOWN where a session is open, else b"". Call it once, when finished; its reply turns on `parted`."""
         if not self._set_up or self.parted:
             self.parted = True
             return b""

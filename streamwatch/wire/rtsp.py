@@ -112,14 +112,17 @@ class RtspParser:
     """Incremental and linear: every byte is looked at a fixed number of times, however it arrives.
 
     `channels` are the interleaved channels in use; packets of others are skipped, as they may come from a session that
-    the device forgot to end (live555). `skipped_bytes` counts all that was skipped.
+    the device forgot to end (live555); with `foreign` they are events too. `skipped_bytes` counts all that was skipped,
+    `position` all that was consumed.
     """
 
     __slots__ = (
         "_at",
         "_buffer",
+        "_dropped",
         "_eof",
         "_error",
+        "_foreign",
         "_garbage",
         "_head",
         "_scanned",
@@ -128,8 +131,10 @@ class RtspParser:
         "skipped_bytes",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, foreign: bool = False) -> None:
         self.channels: frozenset[int] = frozenset()
+        self._foreign = foreign
+        self._dropped = 0  # bytes that are consumed and no longer in the buffer
         self.skipped_bytes = 0
         self._buffer = bytearray()
         self._at = 0  # what lies before it is consumed
@@ -140,12 +145,18 @@ class RtspParser:
         self._eof = False
         self._error: LookError | None = None
 
+    @property
+    def position(self) -> int:
+        """Bytes of the connection that are consumed, events and skipped ones."""
+        return self._dropped + self._at
+
     def receive(self, data: bytes) -> None:
         """Takes what arrived; b"" means that the peer closed."""
         if not data:
             self._eof = True
             return
         if self._at:
+            self._dropped += self._at
             del self._buffer[: self._at]  # moves a pointer, not the bytes
             self._scanned = max(0, self._scanned - self._at)
             self._at = 0
@@ -186,7 +197,7 @@ class RtspParser:
                 if have < size:
                     return None
                 self._at = self._scanned = at + size
-                if channel in self.channels:
+                if channel in self.channels or self._foreign:
                     return Interleaved(channel, bytes(memoryview(buffer)[at + FRAME_HEADER : at + size]))
                 self._skip(size)
             elif first in b"\r\n":  # stray CRLF before "$" (retina 0.4), or after a body
@@ -289,12 +300,13 @@ def _start(line: str) -> _Head:
 class _Head:
     """A message whose body is not there yet. Counts and sizes are checked as the lines come."""
 
-    __slots__ = ("complete", "length", "method", "names", "reason", "status", "url", "values")
+    __slots__ = ("complete", "folds", "length", "method", "names", "reason", "status", "url", "values")
 
     def __init__(self, *, status: int = 0, reason: str = "", method: str = "", url: str = "") -> None:
         self.status, self.reason, self.method, self.url = status, reason, method, url
         self.names: list[str] = []
         self.values: list[str] = []
+        self.folds = 0
         self.complete = False
         self.length = 0
 
@@ -306,6 +318,9 @@ class _Head:
         elif line[0] in " \t":  # RFC 2326 section 4.2, by way of RFC 2068: folding
             if not self.names:
                 raise protocol_error("a continuation line before any header")
+            self.folds += 1
+            if self.folds > MAX_HEADERS:
+                raise protocol_error(f"more than {MAX_HEADERS} continuation lines")
             self.values[-1] = self._checked(f"{self.values[-1]} {line.strip(' ' + chr(9))}".strip(" \t"))
         else:
             name, colon, value = line.partition(":")

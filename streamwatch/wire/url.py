@@ -56,14 +56,15 @@ def parse_address(url: str) -> Address:
         raise UsageError(f"an address begins with rtsp:// or rtsps://, not {scheme or 'nothing'}://")
     if len(url) > MAX_URL or any(ord(char) < 0x21 or ord(char) == 0x7F for char in url):
         raise UsageError(f"an address has at most {MAX_URL} characters, no blanks and no control characters")
-    userinfo, rest = _split_userinfo(url[found.end() :])
+    userinfo, rest = split_userinfo(url[found.end() :])
     cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:cut], rest[cut:]
     origin = Origin(scheme, *_host_and_port(scheme, authority))
     return Address(origin, path, _credentials(userinfo), f"{found[0]}{authority}{path}")
 
 
-def _split_userinfo(rest: str) -> tuple[str | None, str]:
+def split_userinfo(rest: str) -> tuple[str | None, str]:
+    """What follows a scheme, as userinfo (None where there is none) and the rest."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     at = authority.rfind("@")
     if at < 0 and "@" in rest and _DIGITS.fullmatch(authority.rpartition(":")[2]) is None and ":" in authority:

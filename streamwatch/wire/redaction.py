@@ -1,0 +1,111 @@
+"""Stage 3, wire: what must not be seen by others is taken out of addresses and recorded messages.
+
+By pattern: credentials in addresses and headers, realms (they hold serial numbers), serial numbers, MAC addresses.
+By value: the password and user name in every form that a device or we may write them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from streamwatch.model.report import Credentials
+from streamwatch.wire.url import split_userinfo
+
+MASK: Final = "***"
+MIN_BY_VALUE: Final = 4  # characters: a shorter secret occurs in innocent text too ("1" is in "RTSP/1.0")
+
+# Headers whose values carry the conversation itself; no password is looked for in them (one may be "1234").
+_STRUCTURE: Final = frozenset(
+    {"cseq", "content-length", "content-type", "transport", "session", "rtp-info", "range", "public", "accept"}
+)
+_AUTHORITY = re.compile(r"(://)[^\s/@\"<>]*@")
+_PARAMETER = re.compile(r"(?i)([?&;](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)[^&;\s\"]+")
+_AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*")
+_REALM = re.compile(r"(?im)^(www-authenticate[ \t]*:.*?\brealm[ \t]*=[ \t]*)\"(?:[^\"\\\r\n]|\\.)*\"")
+_SERIAL = re.compile(r"(?i)(\b[\w-]*(?:serial|device-?id|uuid)[\w-]*[ \t]*[:=][ \t]*\"?)[\w.-]+")
+_HIKVISION_SERIAL = re.compile(r"\bDS-[0-9A-Z/-]{4,30}?[0-9]{8}[A-Z]{4}[0-9]{8,9}[A-Z0-9]*\b")
+_MAC = re.compile(r"(?i)\b[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}\b")
+_BARE_MAC = re.compile(r"(?i)(\bmac[\w-]*[ \t]*[:=][ \t]*\"?)[0-9a-f]{12}\b")
+
+
+def masked_url(url: str) -> str:
+    """An address for people to read: *** for user name and password, and for what looks like a secret in its query.
+
+    Takes any text, also one that is no address.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return _PARAMETER.sub(rf"\1{MASK}", url)
+    userinfo, rest = split_userinfo(rest)
+    masked = f"{scheme}://{rest}" if userinfo is None else f"{scheme}://{MASK}@{rest}"
+    return _PARAMETER.sub(rf"\1{MASK}", masked)
+
+
+class Redactor:
+    """Masks texts of one conversation. Its repr shows no secret."""
+
+    __slots__ = ("_by_value",)
+
+    def __init__(self, credentials: Credentials | None) -> None:
+        forms = _forms(credentials) if credentials is not None else set()
+        words = sorted((form for form in forms if len(form) >= MIN_BY_VALUE), key=len, reverse=True)
+        self._by_value = re.compile("|".join(map(re.escape, words))) if words else None
+
+    def __repr__(self) -> str:
+        return "Redactor(***)"
+
+    def text(self, text: str) -> str:
+        """Any text, Latin-1 of the wire."""
+        if self._by_value is not None:
+            text = self._by_value.sub(MASK, text)
+        text = _AUTHORITY.sub(rf"\1{MASK}@", text)
+        text = _PARAMETER.sub(rf"\1{MASK}", text)
+        text = _SERIAL.sub(rf"\1{MASK}", text)
+        text = _HIKVISION_SERIAL.sub(f"DS-{MASK}", text)
+        text = _MAC.sub(r"**\1**\1**\1**\1**\1**", text)
+        return _BARE_MAC.sub(rf"\1{MASK}", text)
+
+    def message(self, raw: bytes, body_size: int) -> bytes:
+        """A whole RTSP message whose last `body_size` bytes are its body; Content-Length follows the masking."""
+        cut = len(raw) - body_size
+        body = self.text(raw[cut:].decode("latin-1")).encode("latin-1")
+        head = _AUTHORIZATION.sub(rf"\1{MASK}", raw[:cut].decode("latin-1"))
+        head = _REALM.sub(rf'\1"{MASK}"', head)
+        first, newline, rest = head.partition("\n")
+        version = "RTSP/1.0"
+        at = first.find(version)
+        first = first if at < 0 else self.text(first[:at]) + version + self.text(first[at + len(version) :])
+        lines = [line if _name(line) in _STRUCTURE else self.text(line) for line in rest.split("\n")]
+        head = first + newline + "\n".join(lines)
+        if len(body) != body_size:
+            head = re.sub(r"(?im)^(content-length[ \t]*:[ \t]*)[0-9]+", rf"\g<1>{len(body)}", head)
+        return head.encode("latin-1") + body
+
+
+def _name(line: str) -> str:
+    return line.partition(":")[0].strip().lower()
+
+
+def _forms(credentials: Credentials) -> set[str]:
+    """Every way in which a password, or user and password, may be written. UTF-8 as it looks in Latin-1."""
+    username, password = credentials.username, credentials.password
+    forms = set()
+    for text in (password, f"{username}:{password}"):
+        if len(password) < MIN_BY_VALUE and text == password:
+            continue
+        raw = text.encode()
+        forms |= {
+            raw.decode("latin-1"),
+            quote(text, safe=""),
+            quote(text, safe="").replace("%", "%25"),
+            quote_plus(text),
+            re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quote(text, safe="")),
+            json.dumps(text)[1:-1],
+            base64.b64encode(raw).decode("ascii"),
+            base64.b64encode(raw).decode("ascii").rstrip("="),
+        }
+    return forms

@@ -1,0 +1,64 @@
+"""Stage 3, wire: an RTP packet of H.264 without its picture: same length, slices zero but for their heads.
+
+What decides a look stays: RTP header, kinds of units, parameter sets, the head of each slice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streamwatch.wire import bitstream
+from streamwatch.wire.depacketise.h264 import FU_A, STAP_A
+from streamwatch.wire.rtp import parse_rtp
+
+SLICE_HEAD: Final = 24  # bytes: header, and the first fields of the slice header with their emulation prevention
+OTHER_HEAD: Final = 64  # bytes of what is no RTP: RTCP reports are shorter, and hold no picture
+
+_SLICES: Final = frozenset({1, 2, 3, 4, 5})  # table 7-1, with data partitions
+
+
+def without_picture(packet: bytes) -> bytes:
+    """A packet of the same length that leads to the same outcome and shows nothing."""
+    parsed = parse_rtp(packet)
+    if parsed is None or 192 <= packet[1] <= 223:  # RTCP, RFC 5761 section 4
+        return packet[:OTHER_HEAD] + bytes(max(0, len(packet) - OTHER_HEAD))
+    payload = parsed.payload
+    padding = packet[-1] if packet[0] & 0x20 else 0
+    header = packet[: len(packet) - padding - len(payload)]
+    return header + _payload(payload) + packet[len(packet) - padding :]
+
+
+def _payload(payload: bytes) -> bytes:
+    if not payload:
+        return payload
+    kind = payload[0] & 0x1F
+    if kind == FU_A and len(payload) >= 2:
+        if payload[1] & 0x1F not in _SLICES:
+            return payload
+        return _head(payload, 2 + SLICE_HEAD if payload[1] & 0x80 else 2)
+    if kind == STAP_A:
+        return _aggregate(payload)
+    if bitstream.START_CODE[1:] in payload:
+        return bitstream.START_CODE[1:].join(map(_unit, payload.split(bitstream.START_CODE[1:])))
+    return _unit(payload)
+
+
+def _unit(unit: bytes) -> bytes:
+    if unit and unit[0] & 0x1F not in _SLICES and 0 < unit[0] & 0x1F < STAP_A:
+        return unit
+    return _head(unit, SLICE_HEAD)
+
+
+def _aggregate(payload: bytes) -> bytes:
+    parts = [payload[:1]]
+    at = 1
+    while at + 2 <= len(payload):
+        size = payload[at] << 8 | payload[at + 1]
+        parts += (payload[at : at + 2], _unit(payload[at + 2 : at + 2 + size]))
+        at += 2 + size
+    parts.append(payload[at:])
+    return b"".join(parts)
+
+
+def _head(unit: bytes, size: int) -> bytes:
+    return unit[:size] + bytes(max(0, len(unit) - size))
