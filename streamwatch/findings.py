@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from streamwatch.clock import rfc3339
@@ -36,6 +37,11 @@ def finding(look: Look, masked_url: str, policy: Policy) -> dict[str, Any]:
             for measure in look.measures
         },
     }
+
+
+def thresholds(policy: Policy) -> dict[str, float]:
+    """What measures are compared with, by name."""
+    return dataclasses.asdict(policy)
 
 
 def exit_of(look: Look, policy: Policy) -> Exit:

@@ -19,7 +19,7 @@ from streamwatch.decoders.job import DecodeJob
 from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import Reason, Step
 from streamwatch.health import LoopLag
-from streamwatch.ingest.session import Heard, Limits, Tap, converse
+from streamwatch.ingest.session import Heard, Limits, Tape, converse
 from streamwatch.model.look import Depth, Look, Measurement
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
@@ -173,13 +173,13 @@ class Looker:
         ):
             return await self.look(ticket, order.depth, order=order.id)
 
-    async def look(self, ticket: Ticket, depth: Depth, *, order: str | None = None, tap: Tap | None = None) -> Look:
+    async def look(self, ticket: Ticket, depth: Depth, *, order: str | None = None, tape: Tape | None = None) -> Look:
         """One look at one camera. A defect of ours ends this look only, and is booked as ours."""
         started_us = self._clock.utc_us()
         begun = self._clock.monotonic()
         self.open_sessions += 1
         try:
-            heard = await self._converse(ticket, depth, tap)
+            heard = await self._converse(ticket, depth, tape)
         except Exception as error:
             log.exception("look.defect", camera=ticket.camera)
             return self._failed(ticket, depth, started_us, begun, order, error)
@@ -187,8 +187,9 @@ class Looker:
             self.open_sessions -= 1
         return await self.finish(ticket, depth, heard, started_us, begun, order)
 
-    async def _converse(self, ticket: Ticket, depth: Depth, tap: Tap | None) -> Heard:
-        ask = Ask(
+    def ask(self, ticket: Ticket, depth: Depth) -> Ask:
+        """What a ticket asks of its camera."""
+        return Ask(
             url=ticket.url,
             depth=depth,
             credentials=ticket.credentials,
@@ -196,8 +197,11 @@ class Looker:
             max_pixels=self._policy.max_pixels,
             user_agent=self._policy.user_agent,
         )
+
+    async def _converse(self, ticket: Ticket, depth: Depth, tape: Tape | None) -> Heard:
+        ask = self.ask(ticket, depth)
         limits = Limits(self._policy.connect_s, self._policy.step_s, ticket.deadline_ms / 1000)
-        return await converse(ask, limits, clock=self._clock, guard=self._guard, tap=tap)
+        return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape)
 
     async def finish(
         self, ticket: Ticket, depth: Depth, heard: Heard, started_us: int, begun: float, order: str | None = None

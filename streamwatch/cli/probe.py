@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +17,8 @@ from rich.progress import Progress
 
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.pool import DecoderPool, JailMode
-from streamwatch.errors import Exit, LookError, UsageError
-from streamwatch.findings import exit_of, finding, worst_exit
+from streamwatch.errors import UsageError
+from streamwatch.findings import exit_of, finding, thresholds, worst_exit
 from streamwatch.health import LoopLag
 from streamwatch.ingest.session import heard_of
 from streamwatch.looker import Looker, LookerPolicy
@@ -28,7 +30,7 @@ from streamwatch.service.run import verdict_policy
 from streamwatch.settings import Settings, load
 from streamwatch.verdict import Policy
 from streamwatch.wire import transcript
-from streamwatch.wire.conversation import Ask
+from streamwatch.wire.redaction import masked_url
 from streamwatch.wire.url import parse_address
 
 MAX_URLS: Final = 200_000
@@ -69,22 +71,29 @@ async def probe(
     wanted = Depth(depth)
     async with _Prober(settings, wanted, timeout_s, concurrency, allow_basic=allow_basic) as prober:
         if replay is not None:
-            looks = [await prober.replay(replay)]
-            tapes = [transcript.Recorder(looks[0][0], wanted, 0)]
+            seen = [await prober.replay(replay)]
         else:
-            tapes = [transcript.Recorder(url, wanted, prober.clock.utc_us()) for url in targets]
-            looks = await prober.look_at(targets, tapes if explain or record is not None else None, quiet=as_json)
-    if record is not None:
-        record.write_text(tapes[0].dump(with_picture=with_picture), encoding="utf-8")
-    for (url, look), tape in zip(looks, tapes, strict=True):
-        found = finding(look, transcript.masked_url(url), policy)
+            seen = await prober.look_at(targets, taped=explain or record is not None, quiet=as_json)
+    if record is not None and seen[0].tape is not None:
+        record.write_text(transcript.dump(seen[0].tape, with_picture=with_picture), encoding="utf-8")
+    for one in seen:
+        found = finding(one.look, masked_url(one.url), policy)
         if as_json:
             print(msgspec.json.encode(found).decode())
         elif explain:
-            _explain(found, look, tape, policy)
+            _explain(found, one, policy)
         else:
             print(_line(found))
-    return worst_exit([exit_of(look, policy) for _, look in looks])
+    return worst_exit([exit_of(one.look, policy) for one in seen])
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One camera's address, the look at it, and what crossed the wire where that was wanted."""
+
+    url: str
+    look: Look
+    tape: transcript.Recorder | None = None
 
 
 def _targets(urls: Sequence[str]) -> list[str]:
@@ -144,31 +153,27 @@ class _Prober:
         if self._depth is Depth.PICTURE:
             await self._pool.aclose()
 
-    async def look_at(
-        self, urls: Sequence[str], tapes: Sequence[transcript.Recorder] | None, *, quiet: bool
-    ) -> list[tuple[str, Look]]:
+    async def look_at(self, urls: Sequence[str], *, taped: bool, quiet: bool) -> list[Seen]:
         """Every camera, in the order of the arguments."""
         gate = asyncio.Semaphore(self._concurrency)
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
             bar = progress.add_task("looking", total=len(urls), visible=len(urls) > 1)
 
-            async def one(number: int, url: str) -> tuple[str, Look]:
+            async def one(number: int, url: str) -> Seen:
                 async with gate:
-                    tape = tapes[number] if tapes is not None else None
-                    begun = self.clock.monotonic()
-
-                    def tap(direction: str, data: bytes) -> None:
-                        if tape is not None:
-                            tape.add((self.clock.monotonic() - begun) * 1000, direction, data)
-
-                    look = await self._looker.look(self._ticket(url, number), self._depth, tap=tap if tape else None)
+                    ticket = self._ticket(url, number)
+                    tape = None
+                    if taped:
+                        ask = self._looker.ask(ticket, self._depth)
+                        tape = transcript.Recorder(ask, self.clock.utc_us(), self.clock.monotonic())
+                    look = await self._looker.look(ticket, self._depth, tape=tape)
                 progress.advance(bar)
-                return url, look
+                return Seen(url, look, tape)
 
             return list(await asyncio.gather(*(one(number, url) for number, url in enumerate(urls))))
 
-    async def replay(self, file: Path) -> tuple[str, Look]:
+    async def replay(self, file: Path) -> Seen:
         """The same code on a recording, without a network."""
         try:
             if file.stat().st_size > MAX_RECORDING_BYTES:
@@ -176,21 +181,14 @@ class _Prober:
             recording = transcript.load(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{file}: cannot be read: {error}") from None
-        except LookError as error:
-            raise UsageError(f"{file}: not a recording of probe --record: {error.detail}") from None
-        ask = Ask(
-            url=recording.url,
-            depth=self._depth,
-            allow_basic=self._allow_basic,
-            max_pixels=self._max_pixels,
-            user_agent=self._user_agent,
-        )
-        conversation = transcript.replay(recording, ask)
-        begun = self.clock.monotonic()
+        except UsageError as error:
+            raise UsageError(f"{file}: {error}") from None
+        conversation = transcript.replay(recording)
         heard = heard_of(conversation, dict(conversation.timings_ms))
-        depth = self._depth if recording.has_picture else min(self._depth, Depth.STREAM, key=_deep)
-        look = await self._looker.finish(self._ticket(recording.url, 0), depth, heard, self.clock.utc_us(), begun)
-        return recording.url, look
+        depth = Depth.STREAM if recording.depth is Depth.PICTURE and not recording.with_picture else recording.depth
+        begun = self.clock.monotonic()
+        look = await self._looker.finish(self._ticket(recording.url, 0), depth, heard, recording.at_us, begun)
+        return Seen(recording.url, look)
 
     def _ticket(self, url: str, number: int) -> Ticket:
         address = parse_address(url)
@@ -204,10 +202,6 @@ class _Prober:
             credentials=address.credentials,
             allow_basic=self._allow_basic,
         )
-
-
-def _deep(depth: Depth) -> int:
-    return (Depth.REACH, Depth.STREAM, Depth.PICTURE, Depth.RECORD).index(depth)
 
 
 def _line(found: dict[str, Any]) -> str:
@@ -225,25 +219,34 @@ def _line(found: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def _explain(found: dict[str, Any], look: Look, tape: transcript.Recorder, policy: Policy) -> None:
+def _explain(found: dict[str, Any], seen: Seen, policy: Policy) -> None:
+    """The whole of one look, for a person: what was said, how long it took, what was measured, what it means."""
     print(f"# {found['url']}")
-    text = tape.conversation()
-    if text:
+    if seen.tape is not None:
         print("\n## Conversation\n")
-        print(text)
+        for line in transcript.dump(seen.tape).splitlines()[1:]:
+            _print_part(json.loads(line))
     print("\n## Steps\n")
     for step, took in found["timings_ms"].items():
         print(f"  {step:<15} {took:9.1f} ms")
-    if look.measures:
+    if seen.look.measures:
         print("\n## Measures\n")
-        for measure in look.measures:
+        for measure in seen.look.measures:
             note = "" if measure.valid else f"  cannot judge: {measure.why}"
             print(f"  {measure.name:<18} {measure.value:10.4f}{note}")
         print("\n## Thresholds\n")
-        for name, value in policy.thresholds().items():
-            print(f"  {name:<18} {value}")
-    print("\n## Verdict\n")
-    print(f"  {_line(found)}\n")
+        for name, value in thresholds(policy).items():
+            print(f"  {name:<26} {value:g}")
+    print(f"\n## Verdict\n\n  {_line(found)}\n")
 
 
-__all__ = ["Exit", "probe"]
+def _print_part(part: dict[str, Any]) -> None:
+    arrow = ">" if part["dir"] == "out" else "<"
+    if "data" in part:
+        for line in str(part["data"]).splitlines():
+            print(f"  {part['t_ms']:9.1f} {arrow} {line}")
+    else:
+        what = {key: value for key, value in part.items() if key not in ("t_ms", "dir", "b64")}
+        if isinstance(what.get("media"), dict):
+            what["media"].pop("b64", None)
+        print(f"  {part['t_ms']:9.1f} {arrow} {json.dumps(what)}")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from streamwatch.clock import Clock
 from streamwatch.errors import LookError, LookFailure, Step
@@ -18,7 +17,21 @@ from streamwatch.net.address import Guard, target_of
 from streamwatch.net.tcp import dial
 from streamwatch.wire.conversation import Ask, Conversation, Keyframe
 
-Tap = Callable[[str, bytes], None]  # ("in" or "out", bytes), as they cross the socket
+
+class Tape(Protocol):
+    """Takes down what crosses the socket, when (monotonic seconds), and how it ended: a `transcript.Recorder`."""
+
+    def sent(self, data: bytes, now: float) -> None:
+        """Bytes that left."""
+
+    def received(self, data: bytes, now: float) -> None:
+        """Bytes that arrived; b"" where the device closed."""
+
+    def timed_out(self, now: float) -> None:
+        """A deadline fell."""
+
+    def failed(self, error: LookError, now: float) -> None:
+        """Our side of the network failed the look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +61,10 @@ class Heard:
 class _Wire(asyncio.Protocol):
     """Feeds the conversation with what arrives and sends what it answers, until it has finished."""
 
-    def __init__(self, conversation: Conversation, clock: Clock, tap: Tap | None) -> None:
+    def __init__(self, conversation: Conversation, clock: Clock, tape: Tape | None) -> None:
         self._conversation = conversation
         self._clock = clock
-        self._tap = tap
+        self._tape = tape
         self._transport: asyncio.Transport | None = None
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.progressed_at = clock.monotonic()
@@ -64,8 +77,6 @@ class _Wire(asyncio.Protocol):
         self._send(self._conversation.start(self._clock.monotonic()))
 
     def data_received(self, data: bytes) -> None:
-        if self._tap is not None:
-            self._tap("in", data)
         self._take(data)
 
     def eof_received(self) -> None:
@@ -78,6 +89,8 @@ class _Wire(asyncio.Protocol):
         if self.finished.done():
             return
         now = self._clock.monotonic()
+        if self._tape is not None:
+            self._tape.received(data, now)
         try:
             answer = self._conversation.receive(data, now)
         except Exception as error:  # noqa: BLE001 - a defect of ours must end this look only, and be seen as ours
@@ -93,8 +106,8 @@ class _Wire(asyncio.Protocol):
 
     def _send(self, data: bytes) -> None:
         if data and self._transport is not None and not self._transport.is_closing():
-            if self._tap is not None:
-                self._tap("out", data)
+            if self._tape is not None:
+                self._tape.sent(data, self._clock.monotonic())
             self._transport.write(data)
 
     def close(self) -> None:
@@ -104,7 +117,7 @@ class _Wire(asyncio.Protocol):
             self._transport.close()
 
 
-async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tap: Tap | None = None) -> Heard:
+async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tape: Tape | None = None) -> Heard:
     """One conversation with one camera. Never raises for anything a device does; cancelling it closes the socket."""
     conversation = Conversation(ask, lambda: secrets.token_hex(16))
     begun = clock.monotonic()
@@ -112,19 +125,22 @@ async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tap:
     try:
         wire = await dial(
             target_of(ask.url),
-            lambda: _Wire(conversation, clock, tap),
+            lambda: _Wire(conversation, clock, tape),
             guard=guard,
             timeout_s=min(limits.connect_s, limits.total_s),
         )
     except LookError as error:
-        timings["total"] = _ms(clock.monotonic() - begun)
+        now = clock.monotonic()
+        if tape is not None:
+            tape.failed(error, now)
+        timings["total"] = _ms(now - begun)
         failure = LookFailure(error.reason, Step.CONNECT, error.detail)
         return Heard(failure, timings)
     timings["connect"] = _ms(clock.monotonic() - begun)
     try:
         wire.progressed_at = clock.monotonic()
         wire.begin()
-        await _until_finished(wire, conversation, limits, begun, clock)
+        await _until_finished(wire, conversation, limits, begun, clock, tape)
     finally:
         wire.close()
     timings |= conversation.timings_ms
@@ -147,12 +163,16 @@ def heard_of(conversation: Conversation, timings_ms: dict[str, float]) -> Heard:
     )
 
 
-async def _until_finished(wire: _Wire, conversation: Conversation, limits: Limits, begun: float, clock: Clock) -> None:
+async def _until_finished(
+    wire: _Wire, conversation: Conversation, limits: Limits, begun: float, clock: Clock, tape: Tape | None
+) -> None:
     while not wire.finished.done():
         ends = min(begun + limits.total_s, wire.progressed_at + limits.step_s)
         remaining = ends - clock.monotonic()
         if remaining <= 0:
             conversation.timeout(clock.monotonic())
+            if tape is not None:
+                tape.timed_out(clock.monotonic())
             return
         await asyncio.wait((wire.finished,), timeout=remaining)
     wire.finished.result()

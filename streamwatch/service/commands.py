@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from streamwatch.errors import UsageError
-from streamwatch.findings import finding
+from streamwatch.findings import finding, thresholds
 from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.parsed import ParsedFile
 from streamwatch.model.inventory import Camera
@@ -69,7 +69,7 @@ class Commands:
             "void": live.void,
             "look": None,
             "verdict": None,
-            "thresholds": self._service.policy.thresholds(),
+            "thresholds": thresholds(self._service.policy),
         }
         if judged is not None:
             look = judged.attributed.look

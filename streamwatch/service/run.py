@@ -83,7 +83,8 @@ def schedule_policy(settings: Settings) -> SchedulePolicy:
 
 def verdict_policy(settings: Settings) -> Policy:
     """The built-in thresholds, with the settings' overrides."""
-    given = settings.quality.model_dump(exclude_none=True)
+    names = {"blackout_luma": "black_mean", "blur_raise": "blur", "blur_clear": "blur_clear", "frozen_share": "frozen"}
+    given = {names[key]: value for key, value in settings.quality.model_dump(exclude_none=True).items()}
     return Policy(confirmations=settings.schedule.confirm_looks, **given)
 
 
@@ -179,7 +180,7 @@ async def run(
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
             stack.callback(loop.remove_signal_handler, name)
-        tasks.append(asyncio.create_task(_tell_ready(doctor, service, ready_fd)))
+        tasks.append(asyncio.create_task(_tell_ready(host, port, service, ready_fd)))
         started(Started(address, login))
         log.info("service.started", url=address, cameras=len(service.inventory.cameras))
         await _until(stop, tasks)
@@ -218,14 +219,26 @@ async def _pulse(server: LiveServer) -> None:
         await asyncio.sleep(PULSE_S)
 
 
-async def _tell_ready(doctor: Doctor, service: Service, ready_fd: int | None) -> None:
-    """Writes one byte once every part is ready, as a supervisor asks for."""
-    while not all(part.ready for part in doctor.status().parts):
+async def _tell_ready(host: str, port: int, service: Service, ready_fd: int | None) -> None:
+    """Writes one byte once /readyz answers 200, as a supervisor asks for."""
+    while True:
+        with contextlib.suppress(OSError):
+            if await _readyz(host, port):
+                break
         await asyncio.sleep(READY_POLL_S)
     log.info("service.ready", cameras=len(service.inventory.cameras))
     if ready_fd is not None:
         with contextlib.suppress(OSError):
             os.write(ready_fd, b"\n")
+
+
+async def _readyz(host: str, port: int) -> bool:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        return b" 200 " in await reader.readline()
+    finally:
+        writer.close()
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

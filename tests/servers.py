@@ -1,0 +1,153 @@
+"""RTSP servers that nobody on the team wrote, and clips for them to play.
+
+A server that is not here skips its tests by name; under CI=true it fails them, so that a green run has met them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import pytest
+
+START_S = 30.0
+GST_PYTHON = "/usr/bin/python3"  # the Python that has gi is Debian's, whatever runs the tests
+
+GST_SERVER = """
+import sys
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+clip, user, password = sys.argv[1:4]
+server = GstRtspServer.RTSPServer()
+server.set_address("127.0.0.1")
+server.set_service("0")
+factory = GstRtspServer.RTSPMediaFactory()
+factory.set_shared(False)
+factory.set_launch(
+    f"( filesrc location={clip} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+)
+if user:
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(2)  # Digest
+    auth.add_digest(user, password, token)
+    server.set_auth(auth)
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_permission_for_role("viewer", "media.factory.access", True)
+    permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+    factory.set_permissions(permissions)
+server.get_mount_points().add_factory("/h264", factory)
+server.attach(None)
+print(server.get_bound_port(), flush=True)
+GLib.MainLoop().run()
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that plays: where, and what its picture is."""
+
+    url: str
+    port: int
+    width: int
+    height: int
+
+
+def require(present: bool, what: str, install: str) -> None:
+    """Skips the test, or under CI=true fails it, where a server is missing."""
+    if present:
+        return
+    message = f"{what} is not installed here: {install}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def encode_clip(source: Path, target: Path, seconds: float = 6.0) -> tuple[int, int]:
+    """`source` as H.264 without B-frames, a keyframe a second; gives width and height."""
+    with av.open(str(source)) as found, av.open(str(target), "w") as made:
+        video = found.streams.video[0]
+        stream = made.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
+        stream.options = {"g": "10", "bf": "0", "preset": "ultrafast", "crf": "24"}
+        for number, frame in enumerate(found.decode(video)):
+            if number >= seconds * 10:
+                break
+            plain = frame.reformat(format="yuv420p")
+            plain.pts = number
+            plain.time_base = None or stream.codec_context.time_base
+            made.mux(stream.encode(plain))
+        made.mux(stream.encode())
+        return video.width, video.height
+
+
+@contextlib.contextmanager
+def gstreamer(clip: Path, size: tuple[int, int], user: str = "", password: str = "") -> Iterator[Running]:
+    """GStreamer's RTSP server, with Digest where a user is given."""
+    there = (
+        subprocess.run(
+            [GST_PYTHON, "-c", "import gi; gi.require_version('GstRtspServer', '1.0')"],
+            capture_output=True,
+            check=False,
+        )
+        if Path(GST_PYTHON).exists()
+        else None
+    )
+    require(
+        there is not None and there.returncode == 0,
+        "GStreamer's RTSP server",
+        "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good gstreamer1.0-plugins-bad",
+    )
+    process = subprocess.Popen(
+        [GST_PYTHON, "-c", GST_SERVER, str(clip), user, password], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        yield Running(f"rtsp://127.0.0.1:{port}/h264", port, *size)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def aio_rtsp(clip: Path, size: tuple[int, int]) -> Iterator[Running]:
+    """aio-rtsp-toolkit's server, an independent one in Python."""
+    command = Path(sys.executable).parent / "rtsp-server"
+    require(command.exists(), "aio-rtsp-toolkit", "pip install 'aio-rtsp-toolkit[server]'")
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [str(command), "-d", str(clip.parent), "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_port(port, process)
+        yield Running(f"rtsp://127.0.0.1:{port}/{clip.name}", port, *size)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Returns when something listens there."""
+    ends = time.monotonic() + START_S
+    while time.monotonic() < ends:
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"nothing listens on port {port} after {START_S} s")
