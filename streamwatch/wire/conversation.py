@@ -149,7 +149,7 @@ class Conversation:
             self._fail(LookError(Reason.MEDIA_NO_DATA, "PLAY was accepted, and then no video packet came"))
 
     def abort(self, error: LookError) -> None:
-        """The shell's own bad news (refused, reset, our own limit): the failure, unless the look was settled already."""
+        """The shell's own bad news (refused, reset, our own limit): the failure, unless the look is settled."""
         self._set_up = False
         self._fail(error)
 

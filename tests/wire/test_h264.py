@@ -1,0 +1,368 @@
+"""Whole keyframes out of RTP payloads: what an encoder wrote, every way to lose parts of it, and what cameras do."""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamwatch.wire.depacketise import DEPACKETISERS, h264
+from streamwatch.wire.depacketise.h264 import H264Depacketiser, KeyUnit, State
+from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
+from tests.wire.camera import Picture, encode, fragments, packetise, rtp, units_of
+from tests.wire.test_bitstream import sps
+from tests.wire.test_rtsp import go_literals
+
+PICTURES = encode(320, 240, pictures=3)
+SLICED = encode(320, 240, pictures=3, slices=3)
+SPS, PPS = PICTURES[0][:2]
+
+
+def vcl(picture: Picture) -> list[bytes]:
+    """The slices of a picture."""
+    return [unit for unit in picture if unit[0] & 0x1F in {1, 5}]
+
+
+def run(packets: list[bytes], depacketiser: H264Depacketiser | None = None) -> list[KeyUnit]:
+    """Every keyframe that comes out of RTP packets."""
+    depacketiser = depacketiser or H264Depacketiser()
+    tracker = SequenceTracker()
+    found = []
+    for data in packets:
+        packet = parse_rtp(data)
+        assert packet is not None
+        order = tracker.next(packet)
+        if order is Order.DROP:
+            continue
+        depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
+        while (unit := depacketiser.pull()) is not None:
+            found.append(unit)
+    return found
+
+
+def decoded(unit: KeyUnit) -> tuple[int, int, bool]:
+    """Width, height and damage as FFmpeg sees them."""
+    codec = av.CodecContext.create("h264", "r")
+    assert isinstance(codec, av.VideoCodecContext)
+    frames = [*codec.decode(av.Packet(unit.data)), *codec.decode(None)]
+    assert len(frames) == 1
+    return frames[0].width, frames[0].height, frames[0].is_corrupt
+
+
+@pytest.mark.parametrize("pictures", [PICTURES, SLICED], ids=["one slice", "three slices"])
+@pytest.mark.parametrize("mtu", [60, 1400, 60000])
+@pytest.mark.parametrize("stap", [False, True])
+@pytest.mark.parametrize("marker", [False, True])
+def test_the_first_picture_comes_out_whole(pictures: tuple[Picture, ...], mtu: int, stap: bool, marker: bool) -> None:
+    """Parameter sets and all slices, in each packetisation, ended by marker bits or by the next timestamp."""
+    (unit,) = run(packetise(pictures, mtu=mtu, stap=stap, marker=marker))
+    assert list(units_of(unit.data)) == [
+        SPS if pictures is PICTURES else pictures[0][0],
+        pictures[0][1],
+        *vcl(pictures[0]),
+    ]
+    assert (unit.timestamp, unit.idr) == (0, True)
+    assert decoded(unit) == (320, 240, False)
+
+
+def test_marker_ends_the_picture_at_once_and_the_next_timestamp_ends_it_too() -> None:
+    """With the marker nothing more is waited for; without it one packet more."""
+    assert len(run(packetise(PICTURES[:1]))) == 1
+    assert run(packetise(PICTURES[:1], marker=False)) == []
+    assert len(run(packetise(PICTURES[:2], marker=False)[: len(packetise(PICTURES[:1])) + 1])) == 1
+
+
+def test_joining_in_the_middle_is_no_loss() -> None:
+    """What comes before the first whole keyframe is skipped without being counted as broken."""
+    again = [*PICTURES, *PICTURES]
+    packets = packetise(again, mtu=100)
+    whole = len(run(packets))
+    assert whole == 2
+    idr = next(index for index, packet in enumerate(packets) if packet[12] & 0x1F == 28 and packet[13] & 0x1F == 5)
+    for begin in range(1, len(packetise(PICTURES, mtu=100)) + 1):
+        depacketiser = H264Depacketiser((SPS, PPS))
+        assert len(run(packets[begin:], depacketiser)) == (2 if begin <= idr else 1)
+        assert (depacketiser.broken, depacketiser.malformed) == (0, 0)
+
+
+def test_a_slice_that_is_not_the_first_begins_no_whole_picture() -> None:
+    """Joining between two slices of an IDR picture is the middle of it."""
+    slices = vcl(SLICED[0])
+    packets = packetise([slices[1:], *SLICED[1:], SLICED[0]])
+    assert [unit.timestamp for unit in run(packets, H264Depacketiser(SLICED[0][:2]))] == [3 * 3600]
+
+
+@pytest.mark.parametrize("marker", [False, True])
+def test_any_single_loss_gives_the_next_whole_keyframe_and_never_a_damaged_one(marker: bool) -> None:
+    """Each packet lost in its turn: what comes out decodes without damage."""
+    packets = packetise([*SLICED, *SLICED, *SLICED[:2]], mtu=200, marker=marker)
+    expected = {unit.timestamp: unit.data for unit in run(packets)}
+    for lost in range(len(packets)):
+        units = run([*packets[:lost], *packets[lost + 1 :]], H264Depacketiser(SLICED[0][:2]))
+        assert units
+        for unit in units:
+            assert unit.data == expected[unit.timestamp]
+
+
+def test_half_of_all_packets_lost_gives_only_whole_pictures() -> None:
+    """50 % loss, in many patterns, against the keyframes of the lossless run."""
+    packets = packetise([*SLICED, *SLICED, *SLICED, *SLICED], mtu=700)
+    expected = {unit.timestamp: unit.data for unit in run(packets)}
+    for seed in range(200):
+        dice = random.Random(seed)
+        kept = [packet for packet in packets if dice.random() < 0.5]
+        for unit in run(kept, H264Depacketiser(SLICED[0][:2])):
+            assert unit.data == expected[unit.timestamp]
+
+
+def test_in_band_parameter_sets_win_over_the_description() -> None:
+    """sprop of another size, or wrong at all, is forgotten when the stream has its own."""
+    other = encode(640, 480, pictures=1)[0]
+    (unit,) = run(packetise(PICTURES), H264Depacketiser(other[:2]))
+    assert units_of(unit.data)[0] == SPS
+    assert decoded(unit) == (320, 240, False)
+    (unit,) = run(packetise(PICTURES), H264Depacketiser((b"\x67garbage", b"\x68", b"\x65no set")))
+    assert decoded(unit) == (320, 240, False)
+
+
+def test_parameter_sets_only_in_the_description() -> None:
+    """Cameras that never repeat them, in either order."""
+    bare = [vcl(picture) for picture in PICTURES]
+    for sets in ((SPS, PPS), (PPS, SPS)):
+        (unit,) = run(packetise(bare), H264Depacketiser(sets))
+        assert decoded(unit) == (320, 240, False)
+
+
+def test_a_keyframe_without_parameter_sets_is_not_ready() -> None:
+    """It is counted, and the next one with sets is taken."""
+    depacketiser = H264Depacketiser()
+    units = run(packetise([vcl(PICTURES[0]), *PICTURES[1:], *PICTURES]), depacketiser)
+    assert ([unit.timestamp for unit in units], depacketiser.unready) == ([3 * 3600], 1)
+
+
+def test_resolution_that_changes_at_an_idr_takes_its_own_parameter_sets() -> None:
+    """Each keyframe carries the sets in force."""
+    other = encode(640, 480, pictures=1)
+    units = run(packetise([*PICTURES, *other]))
+    assert [decoded(unit)[:2] for unit in units] == [(320, 240), (640, 480)]
+
+
+def test_ivel_marks_sei_and_parameter_sets() -> None:
+    """A marker bit on what is no slice ends nothing."""
+    packets = [rtp(unit, 1 + index, 0, marker=True) for index, unit in enumerate(PICTURES[0])]
+    (unit,) = run(packets)
+    assert vcl(units_of(unit.data)) == vcl(PICTURES[0])
+
+
+def test_constant_timestamp_without_marker_ends_at_what_begins_a_picture() -> None:
+    """Cameras that neither count time nor mark: the next first slice, SPS or delimiter ends the picture."""
+    (unit,) = run(packetise(SLICED, marker=False, step=0))
+    assert vcl(units_of(unit.data)) == vcl(SLICED[0])
+    again = [*vcl(SLICED[0]), b"\x09\xf0", *vcl(SLICED[1])]
+    assert len(run([rtp(unit, 1 + index, 0) for index, unit in enumerate(again)], H264Depacketiser(SLICED[0][:2]))) == 1
+
+
+def test_tiandy_changes_the_type_within_fragments() -> None:
+    """The first fragment's type holds."""
+    (idr,) = vcl(PICTURES[0])
+    pieces = [
+        piece if index == 0 else piece[:1] + bytes((piece[1] & 0xE0 | 1,)) + piece[2:]
+        for index, piece in enumerate(fragments(idr, 500))
+    ]
+    packets = [rtp(piece, 1 + index, 0) for index, piece in enumerate([SPS, PPS, *pieces])]
+    packets[-1] = rtp(pieces[-1], len(packets), 0, marker=True)
+    (unit,) = run(packets)
+    assert units_of(unit.data)[-1] == idr
+
+
+def test_empty_fragments_and_empty_payloads_mean_nothing() -> None:
+    """Also a last fragment that is empty."""
+    (idr,) = vcl(PICTURES[0])
+    pieces = fragments(idr, 500)
+    last = pieces[-1]
+    pieces[-1] = last[:1] + bytes((last[1] & ~0x40,)) + last[2:]
+    pieces.insert(1, pieces[1][:2])
+    pieces.append(last[:2])
+    payloads = [SPS, b"", PPS, *pieces]
+    packets = [rtp(piece, 1 + index, 0, marker=index == len(payloads) - 1) for index, piece in enumerate(payloads)]
+    (unit,) = run(packets)
+    assert units_of(unit.data)[-1] == idr
+
+
+def test_v380_sends_annex_b_within_a_payload() -> None:
+    """Start codes inside a single payload, inside fragments, and before the first unit."""
+    stream = b"".join(b"\x00\x00\x00\x01" + unit for unit in PICTURES[0])
+    for payloads in ([stream], [stream[4:]], fragments(stream[4:], 500)):
+        packets = [rtp(piece, 1 + index, 0, marker=index == len(payloads) - 1) for index, piece in enumerate(payloads)]
+        (unit,) = run(packets)
+        assert vcl(units_of(unit.data)) == vcl(PICTURES[0])
+
+
+def test_reolink_bytes_after_the_parameter_sets() -> None:
+    """Trailing zeros, and more, after an SPS do not hide its size."""
+    packets = packetise([[SPS + b"\x00\x00", PPS + b"\x00", *vcl(PICTURES[0])]])
+    (unit,) = run(packets)
+    assert decoded(unit) == (320, 240, False)
+
+
+def test_a_recovery_point_of_intra_slices_is_a_keyframe() -> None:
+    """Streams without IDR: SEI recovery point, then a picture of I slices."""
+    intra = [
+        unit
+        for unit in encode(320, 240, pictures=2, extra="keyint=1:min-keyint=1:open-gop=1")[0]
+        if unit[0] & 0x1F == 5
+    ]
+    assert intra
+    refresh = encode(320, 240, pictures=60, extra="keyint=20:min-keyint=20:scenecut=0:open-gop=1:bframes=2:b-adapt=0")
+    point = b"\x06\x06\x01\xc4\x80"
+    later = [
+        picture
+        for picture in refresh[1:]
+        if any(unit[0] & 0x1F == 6 for unit in picture) and all(unit[0] & 0x1F != 5 for unit in picture)
+    ]
+    assert later, "the encoder wrote no recovery point"
+    units = run(packetise([[point, *vcl(later[0])], *PICTURES[1:]]), H264Depacketiser(refresh[0][:2]))
+    assert [unit.idr for unit in units] == [False]
+    inter = run(packetise([[point, *vcl(PICTURES[1])], *PICTURES[1:]]), H264Depacketiser(PICTURES[0][:2]))
+    assert inter == []
+
+
+(IDR,) = vcl(PICTURES[0])
+PIECES = fragments(IDR, 500)
+ENDLESS = [PIECES[0], *[PIECES[1]] * 200]
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        pytest.param(PIECES[1:], id="fragment without start"),
+        pytest.param(PIECES[:-1], id="fragment without end"),
+        pytest.param([PIECES[0], *PIECES], id="start twice, then whole"),
+        pytest.param([*PIECES[:-1], b"\x41\x9a"], id="another unit before the end"),
+        pytest.param([b"\x78\x00\xff" + IDR[:20]], id="aggregate past its end"),
+        pytest.param([b"\x78\x00"], id="aggregate with half a length"),
+        pytest.param([b"\x7c"], id="fragment of one byte"),
+        pytest.param([b"\xe5" + IDR[1:]], id="forbidden bit"),
+        pytest.param([b"\x65\x00\x00\x00\x00\x00"], id="slice head of zeros"),
+        pytest.param([b"\x65"], id="slice of one byte"),
+        pytest.param([b"\x79" + IDR, b"\x7d" + IDR, b"\x7e", b"\x7f\x00"], id="interleaved mode and undefined types"),
+    ],
+)
+def test_broken_payloads_cost_their_picture_only(payloads: list[bytes]) -> None:
+    """Nothing comes out of them but whole pictures, and the next keyframe is found."""
+    bad = [rtp(payload, 1 + index, 0) for index, payload in enumerate(payloads)]
+    good = packetise(PICTURES, first=1 + len(bad))
+    good = [
+        packet[:4] + struct.pack("!I", 90_000 + struct.unpack("!I", packet[4:8])[0]) + packet[8:] for packet in good
+    ]
+    units = run([*bad, *good], H264Depacketiser((SPS, PPS)))
+    assert units[-1].timestamp == 90_000
+    assert [unit for unit in units if not unit.data.endswith(IDR)] == []
+
+
+def test_endless_fragments_stop_at_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The access unit's cap drops the picture, and what was kept with it."""
+    monkeypatch.setattr(h264, "MAX_ACCESS_UNIT", 5000)
+    depacketiser = H264Depacketiser((SPS, PPS))
+    assert run([rtp(piece, 1 + index, 0) for index, piece in enumerate(ENDLESS)], depacketiser) == []
+    assert (depacketiser.broken, depacketiser.state) == (1, State.SKIPPING)
+
+
+def test_tiny_fragments_stop_at_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million one-byte fragments would cost more for their objects than for their bytes."""
+    monkeypatch.setattr(h264, "MAX_PARTS", 100)
+    depacketiser = H264Depacketiser((SPS, PPS))
+    run([rtp(piece, 1 + index, 0) for index, piece in enumerate(fragments(IDR, 1)[:300])], depacketiser)
+    assert (depacketiser.broken, depacketiser.state) == (1, State.SKIPPING)
+
+
+def test_the_cap_itself_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of exactly the cap passes, one byte more does not."""
+    size = sum(4 + len(unit) for unit in vcl(PICTURES[0]))
+    monkeypatch.setattr(h264, "MAX_ACCESS_UNIT", size)
+    assert len(run(packetise(PICTURES))) == 1
+    monkeypatch.setattr(h264, "MAX_ACCESS_UNIT", size - 1)
+    assert run(packetise(PICTURES)) == []
+
+
+def test_a_flood_of_parameter_sets_is_bounded() -> None:
+    """At most MAX_PARAMETER_SETS of a kind are remembered."""
+    depacketiser = H264Depacketiser()
+    flood = [sps(sps_id=number) for number in range(32)]
+    run([rtp(unit, 1 + index, 0) for index, unit in enumerate(flood)], depacketiser)
+    assert len(depacketiser._sps) == h264.MAX_PARAMETER_SETS
+
+
+def test_the_state_has_four_names() -> None:
+    """JOINED, BUILDING, COMPLETE, and SKIPPING after a loss."""
+    depacketiser = H264Depacketiser((SPS, PPS))
+    packets = [parse_rtp(packet) for packet in packetise([vcl(PICTURES[0])], mtu=500)]
+    assert depacketiser.state is State.JOINED
+    for packet in packets:
+        assert packet is not None
+        depacketiser.push(packet)
+        assert depacketiser.state is (State.COMPLETE if packet.marker else State.BUILDING)
+    assert depacketiser.pull() is not None
+    assert depacketiser.pull() is None
+    assert depacketiser.state is State.JOINED
+    assert packets[0] is not None and packets[2] is not None
+    depacketiser.push(packets[0])
+    depacketiser.push(packets[2], after_loss=True)
+    assert depacketiser.state is State.SKIPPING
+
+
+def test_go_fuzz_inputs(shared_data: Path) -> None:
+    """Inputs that once crashed another depacketiser."""
+    files = sorted((shared_data / "rtsp" / "gortsplib-fuzz").glob("*rtph264*"))
+    assert files
+    for file in files:
+        for literal in go_literals(file):
+            payloads = [literal, *(literal[at:] for at in range(1, len(literal), 7))]
+            run([rtp(payload, 1 + index, index // 3) for index, payload in enumerate(payloads)])
+            packet = parse_rtp(literal)
+            if packet is not None:
+                H264Depacketiser().push(packet)
+
+
+PAYLOADS = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from(
+        [
+            SPS,
+            PPS,
+            IDR,
+            *PIECES,
+            b"\x78" + struct.pack("!H", len(SPS)) + SPS,
+            b"\x06\x06\x01\xc4\x80",
+            b"\x09\xf0",
+            *vcl(PICTURES[1]),
+        ]
+    ),
+    st.builds(
+        lambda head, rest: bytes(head) + rest,
+        st.tuples(st.sampled_from([0x7C, 0x78, 0x65, 0x41, 0x67]), st.integers(0, 255)),
+        st.binary(max_size=30),
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(PAYLOADS, st.integers(0, 2), st.booleans(), st.booleans()), max_size=40))
+def test_any_payloads_are_survived_and_memory_is_bounded(packets: list[tuple[bytes, int, bool, bool]]) -> None:
+    """No exception; what comes out begins with its parameter sets; nothing is kept where nothing is built."""
+    depacketiser = DEPACKETISERS["h264"]()
+    for index, (payload, timestamp, marker, lost) in enumerate(packets):
+        packet = parse_rtp(rtp(payload, index, timestamp, marker=marker))
+        assert packet is not None
+        depacketiser.push(packet, after_loss=lost)
+        unit = depacketiser.pull()
+        if unit is not None:
+            assert unit.data.startswith(b"\x00\x00\x00\x01" + unit.sps + b"\x00\x00\x00\x01")
+        if depacketiser.state is State.SKIPPING:
+            assert depacketiser._parts == []
+        assert depacketiser._size <= h264.MAX_ACCESS_UNIT
