@@ -1,0 +1,109 @@
+"""The decoders: real keyframes give their luma, damaged ones give a reason and never a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamwatch.decoders.codec import Codecs
+from streamwatch.errors import LookError, Reason, Step
+from tests.decoders.streams import START, bomb, keyframe, plane, street
+
+MAX_PIXELS = 8_900_000
+
+
+@pytest.fixture
+def codecs() -> Codecs:
+    return Codecs(max_pixels=MAX_PIXELS)
+
+
+def reason_of(codecs: Codecs, data: bytes, codec: str = "h264") -> Reason:
+    with pytest.raises(LookError) as caught:
+        codecs.decode(codec, data)
+    assert caught.value.step is Step.DECODE
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (176, 144), (1920, 1080), (362, 250)])
+def test_keyframe_gives_the_luma_that_was_encoded(codecs: Codecs, width: int, height: int) -> None:
+    """The plane has the cropped size and, at a fine quantiser, the levels of the picture, row by row."""
+    y = street(width, height)
+    picture = codecs.decode("h264", keyframe(y, qp=8))
+    assert picture.luma.shape == (height, width)
+    assert np.abs(picture.luma.astype(int) - plane(y)).mean() < 1.5
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv422p", "yuv444p", "yuvj420p"])
+def test_other_eight_bit_layouts_give_luma_too(codecs: Codecs, pix_fmt: str) -> None:
+    """Chroma is not looked at."""
+    assert codecs.decode("h264", keyframe(street(), pix_fmt=pix_fmt)).luma.shape == (360, 640)
+
+
+def test_ten_bit_is_unsupported_not_broken(codecs: Codecs) -> None:
+    """A healthy picture that we cannot read is not the camera's fault."""
+    assert reason_of(codecs, keyframe(street(), pix_fmt="yuv420p10le")) is Reason.MEDIA_UNSUPPORTED_CODEC
+
+
+def test_codec_outside_the_allow_list_is_unsupported(codecs: Codecs) -> None:
+    """FFmpeg has some hundred decoders; av1 and gif are not even opened, h265 not before the caller says so."""
+    for name in ("av1", "gif", "h265", "mjpeg", ""):
+        assert reason_of(codecs, keyframe(street()), name) is Reason.MEDIA_UNSUPPORTED_CODEC
+
+
+def test_every_truncation_is_broken_never_a_picture(codecs: Codecs) -> None:
+    """The decoder conceals what is missing; a concealed picture is none. The next whole keyframe decodes."""
+    data = keyframe(street())
+    idr = data.rindex(START[1:] + b"\x65")
+    for cut in [*range(idr + 4, len(data) - 8, max(1, (len(data) - idr) // 40)), len(data) - 8]:
+        assert reason_of(codecs, data[:cut]) is Reason.MEDIA_BROKEN, cut
+    assert codecs.decode("h264", data).luma.shape == (360, 640)
+
+
+def test_slice_of_random_bytes_is_broken(codecs: Codecs) -> None:
+    """Noise behind honest parameter sets."""
+    data = keyframe(street())
+    head = data[: data.rindex(START[1:] + b"\x65") + 4]
+    for seed in range(20):
+        junk = np.random.default_rng(seed).bytes(5000)
+        assert reason_of(codecs, head + junk) is Reason.MEDIA_BROKEN, seed
+
+
+def test_random_bytes_give_a_reason_only(codecs: Codecs) -> None:
+    """Whatever the bytes, the answer is a media reason."""
+    for seed in range(100):
+        junk = START + b"\x67" + np.random.default_rng(seed).bytes(seed * 7)
+        assert reason_of(codecs, junk + START + b"\x68\xce" + START + b"\x65\x88") in {
+            Reason.MEDIA_BROKEN,
+            Reason.MEDIA_TOO_LARGE,
+        }
+
+
+def test_concealment_only_is_broken(codecs: Codecs) -> None:
+    """A slice head without macroblocks makes the decoder paint grey: no picture."""
+    assert reason_of(codecs, bomb(640, 352)) is Reason.MEDIA_BROKEN
+
+
+def test_picture_over_max_pixels_is_too_large_and_costs_no_memory(codecs: Codecs) -> None:
+    """Refused by size before a buffer is allocated; the size is named."""
+    with pytest.raises(LookError, match="16000x16000") as caught:
+        codecs.decode("h264", bomb())
+    assert caught.value.reason is Reason.MEDIA_TOO_LARGE
+    exact = Codecs(max_pixels=640 * 360 + 640 * 8)  # FFmpeg counts the coded size: 640x368
+    assert exact.decode("h264", keyframe(street())).luma.shape == (360, 640)
+    assert reason_of(Codecs(max_pixels=640 * 359), keyframe(street())) is Reason.MEDIA_TOO_LARGE
+
+
+def test_keyframe_without_parameter_sets_never_borrows_those_of_another_camera(codecs: Codecs) -> None:
+    """The reused context still holds the last camera's parameter sets; a bare slice must not decode with them."""
+    data = keyframe(street())
+    codecs.decode("h264", data)
+    bare = data[data.rindex(START[1:] + b"\x65") :]
+    assert reason_of(codecs, bare) is Reason.MEDIA_BROKEN
+
+
+def test_cameras_of_different_size_share_one_context(codecs: Codecs) -> None:
+    """A change of resolution from keyframe to keyframe is the normal case here."""
+    small, large = keyframe(street(176, 144)), keyframe(street(1280, 720))
+    for _ in range(3):
+        assert codecs.decode("h264", small).luma.shape == (144, 176)
+        assert codecs.decode("h264", large).luma.shape == (720, 1280)
