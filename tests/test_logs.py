@@ -89,7 +89,7 @@ def test_no_secret_comes_through_by_any_way(out: io.StringIO, form: str) -> None
             return f"<Odd {CANARY}>"
 
     log = logs.get_logger("x")
-    log.info("raw " + CANARY, secret=Secret("unregistered"), nested={"a": [CANARY, {CANARY: 1}], "b": (Odd(),)})
+    log.info(" ".join(["raw", CANARY]), secret=Secret("unregistered"), nested={"a": [CANARY, {CANARY: 1}], "b": (Odd(),)})
     log.info("bytes", raw=CANARY.encode(), url=f"rtsp://a:{quote(CANARY)}@h/", unknown="rtsp://a:stranger@h/")
     log.info("json", body=json.dumps({"p": CANARY}))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,8 +13,12 @@ from streamwatch.errors import ConfigError, Exit
 from streamwatch.settings import describe, load
 
 
-async def check_settings(
-    config: Path | None, environ: Mapping[str, str], *, list_keys: bool = False, as_json: bool = False
+def check_settings(
+    config: Path | None,
+    *,
+    as_json: bool = False,
+    list_keys: bool = False,
+    environ: Mapping[str, str] = os.environ,
 ) -> int:
     """Prints the problems, one a line, and gives 78 where there are some, else 0. `list_keys`: every key explained."""
     if list_keys:

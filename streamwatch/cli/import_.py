@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from streamwatch.clock import Clock, SystemClock
-from streamwatch.datadir import DataDir, Lock, command_line
+from streamwatch.datadir import DataDir, command_line
 from streamwatch.errors import Exit, HeldError
 from streamwatch.inventory.apply import run_import
-from streamwatch.inventory.parse import parse_file
+from streamwatch.inventory.csvfile import parse_file
 from streamwatch.inventory.parsed import ImportResult, ParsedFile
 from streamwatch.live.client import CallError, call
 from streamwatch.secrets import Sealer
-from streamwatch.settings import Settings
+from streamwatch.settings import Settings, load
 from streamwatch.store.engine import default_url, open_writer
 from streamwatch.store.migrate import upgrade
 
@@ -30,47 +32,55 @@ OnError = Literal["skip", "stop"]
 async def import_file(
     kind: str,
     file: Path,
-    settings: Settings,
     *,
+    config: Path | None = None,
     dry_run: bool = False,
     on_error: OnError = "skip",
     as_json: bool = False,
-    clock: Clock | None = None,
 ) -> int:
     """Imports a list and prints what that did. Exit status 0, or 1 where lines were rejected.
 
     Raises UsageError (64), HeldError (75) where another command holds the data directory, ConfigError (78).
     """
+    settings = load(config, os.environ)
     with _progress() as bar:
         task = bar.add_task(f"reading {file.name}", total=None)
         parsed = await asyncio.to_thread(parse_file, file, kind)
-        bar.update(task, description="comparing", total=len(parsed.rows), completed=0)
-        data = DataDir(settings.data_dir)
-        now_us = (clock or SystemClock()).utc_us()
-        try:
-            lock = data.lock(command_line(), now_us)
-        except HeldError as held:
-            bar.update(task, description="handing it to the service", total=None)
-            result = await _by_service(data, parsed, held, dry_run=dry_run, on_error=on_error)
-        else:
-            result = await _alone(data, lock, settings, parsed, now_us, (bar, task), dry_run=dry_run, on_error=on_error)
-    print(json.dumps(result.to_json(), ensure_ascii=False) if as_json else _in_words(kind, result))
+        bar.update(task, description="comparing", total=len(parsed.rows))
+        result = await import_into(
+            settings,
+            kind,
+            parsed,
+            dry_run=dry_run,
+            on_error=on_error,
+            progress=lambda lines: bar.advance(task, lines),
+        )
+    print(json.dumps(result.to_json(), ensure_ascii=False) if as_json else in_words(kind, result))
     return Exit.DEGRADED if result.rejected_total else Exit.OK
 
 
-async def _alone(
-    data: DataDir,
-    lock: Lock,
+async def import_into(
     settings: Settings,
+    kind: str,
     parsed: ParsedFile,
-    now_us: int,
-    shown: tuple[Progress, TaskID],
     *,
     dry_run: bool,
     on_error: OnError,
+    create_only: bool = False,
+    progress: Callable[[int], None] | None = None,
+    clock: Clock | None = None,
 ) -> ImportResult:
-    """The work by this process, which holds the lock meanwhile."""
-    bar, task = shown
+    """A list into the inventory: by this process where nobody holds the data directory, else by the running service.
+
+    Raises HeldError where another command holds it. `create_only` (what the store has stays as it is) and `progress`
+    are for the former case only.
+    """
+    data = DataDir(settings.data_dir)
+    now_us = (clock or SystemClock()).utc_us()
+    try:
+        lock = data.lock(command_line(), now_us)
+    except HeldError as held:
+        return await _by_service(data, parsed, held, dry_run=dry_run, on_error=on_error)
     url = settings.database_url or default_url(data.path)
     with lock:
         sealer = Sealer.open(data.path)
@@ -81,12 +91,13 @@ async def _alone(
                 return await run_import(
                     conn,
                     sealer,
-                    parsed.kind,
+                    kind,
                     parsed,
                     now_us=now_us,
                     dry_run=dry_run,
                     on_error=on_error,
-                    progress=lambda lines: bar.advance(task, lines),
+                    create_only=create_only,
+                    progress=progress,
                 )
         finally:
             await engine.dispose()
@@ -119,7 +130,8 @@ def _progress() -> Progress:
     )
 
 
-def _in_words(kind: str, result: ImportResult) -> str:
+def in_words(kind: str, result: ImportResult) -> str:
+    """The result for a person, a line a rejection."""
     would = "would be " if result.dry_run else ""
     lines = [
         f"{kind}: {result.created} {would}created, {result.changed} {would}changed, {result.unchanged} unchanged, "

@@ -42,8 +42,8 @@ def _listen(text: str) -> str:
 
 
 def _database(text: str) -> str:
-    if not text.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
-        raise ValueError("another database or driver")
+    if not text.startswith("sqlite+aiosqlite:///"):
+        raise ValueError("another database or driver")  # PostgreSQL is not in this version
     return text
 
 
@@ -77,7 +77,7 @@ DatabaseUrl = Annotated[
     str,
     _text,
     AfterValidator(_database),
-    Says("sqlite+aiosqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"),
+    Says("sqlite+aiosqlite:////absolute/path/streamwatch.db, the only database of this version"),
 ]
 NetworkText = Annotated[str, _text, AfterValidator(_network), Says("a network such as 10.0.0.0/8")]
 CanaryText = Annotated[str, _text, AfterValidator(_canary), Says("gateway or tcp://HOST:PORT")]

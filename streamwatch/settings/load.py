@@ -186,7 +186,7 @@ def _nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     if not near:  # the right name in the wrong section
         near = [key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]][:1]
-    return f"did you mean {near[0]}?" if near else "check-settings --list shows all keys"
+    return f"did you mean {near[0]}?" if near else "the documentation lists all keys"
 
 
 def _contradictions(settings: Settings, given: Mapping[str, _Given]) -> Iterator[str]:

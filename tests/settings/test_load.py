@@ -27,7 +27,7 @@ REFUSED = {
     "give one number a confirming look",
     "confirmations_not_ascending": "FILE:2: schedule.confirm_after_s: not ascending; put the earlier look first",
     "database": "FILE:1: database_url: the value does not fit; "
-    "give sqlite+aiosqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST/NAME",
+    "give sqlite+aiosqlite:////absolute/path/streamwatch.db, the only database of this version",
     "date_for_number": "FILE:2: schedule.interval_s: 2026-01-01 does not fit; give a whole number from 5 to 86400",
     "deadline_below_connect": "FILE:3: look.deadline_s: shorter than look.connect_s; "
     "make the whole look longer than its first step",
@@ -52,7 +52,7 @@ REFUSED = {
     "too_many_confirmations": "FILE:2: schedule.confirm_looks: 5 does not fit; give a whole number from 0 to 4",
     "too_small": "FILE:2: schedule.interval_s: 4 does not fit; give a whole number from 5 to 86400",
     "unknown_key": "FILE:2: limits.per_hosts: unknown key; did you mean limits.per_host?",
-    "unknown_key_far": "FILE:2: web.zzz: unknown key; check-settings --list shows all keys",
+    "unknown_key_far": "FILE:2: web.zzz: unknown key; the documentation lists all keys",
     "unknown_section": "FILE:3: limit: unknown key; did you mean limits?",
     "user_agent": "FILE:2: look.user_agent: 'a\\r\\nAuthorization: b' does not fit; "
     "give 1 to 64 printable ASCII characters",
@@ -144,11 +144,11 @@ def test_every_key_has_a_variable() -> None:
 def test_a_variable_can_name_a_file_with_the_value(tmp_path: Path) -> None:
     """..._FILE takes the content, without the newline that editors add: how secrets reach containers."""
     file = tmp_path / "url"
-    file.write_text("postgresql+asyncpg://watch:hunter2@db/watch\n")
+    file.write_text("sqlite+aiosqlite:////srv/hunter2.db\n")
 
     settings = load(None, {"STREAMWATCH_DATABASE_URL_FILE": str(file)})
 
-    assert settings.database_url == "postgresql+asyncpg://watch:hunter2@db/watch"
+    assert settings.database_url == "sqlite+aiosqlite:////srv/hunter2.db"
     assert "hunter2" not in repr(settings)
 
 
@@ -163,7 +163,7 @@ def test_all_problems_come_at_once() -> None:
         "STREAMWATCH_CANARIES__TARGETS: canaries.targets: 'tcp://1.2.3.4' does not fit; "
         "give a list of at most 16, each gateway or tcp://HOST:PORT",
         "STREAMWATCH_DATABASE_URL: database_url: the value does not fit; "
-        "give sqlite+aiosqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST/NAME",
+        "give sqlite+aiosqlite:////absolute/path/streamwatch.db, the only database of this version",
     ] == problems(
         DATA / "bad_too_small.toml",
         {
