@@ -7,6 +7,7 @@ import socket
 from contextlib import suppress
 
 from streamwatch.simulator.dialects import Dialect
+from streamwatch.simulator.digest import proof
 from streamwatch.simulator.faults import SHOWN, Fault
 from streamwatch.simulator.library import Library
 from streamwatch.simulator.packets import Reel
@@ -32,6 +33,7 @@ class Camera:
         self.code, self.name, self.village, self.scene = code, name, village, scene
         self.address, self.port, self.dialect = address, port, dialect
         self.username, self.password = username, password
+        self.proof = proof(username, dialect.realm, password, qop=dialect.qop)
         self.fault: Fault | None = None
         self._library = library
         self._starts = {stream: start % GOPS[stream] for stream in GOPS}

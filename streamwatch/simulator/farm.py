@@ -100,6 +100,8 @@ class Farm:
             raise
         self._tasks.append(asyncio.create_task(self._sweep()))
         if self._plan.fault_rate > 0:
+            for _ in range(round(len(self._cameras) * self._plan.fault_rate)):
+                self._strike()
             self._tasks.append(asyncio.create_task(self._churn()))
 
     async def aclose(self) -> None:
@@ -159,13 +161,21 @@ class Farm:
         camera.apply(kind)
         change = Change(self._clock.utc_us(), code, kind, until_us)
         if kind is not None:
-            timer = None
+            self._standing[code] = _Standing(change, None)
             if until_us is not None:
-                timer = asyncio.get_running_loop().call_later((until_us - now) / US, self.set_fault, code, None)
-            self._standing[code] = _Standing(change, timer)
+                self._arm(change, until_us)
         if self._log is not None and (kind is not None or before is not None):
             self._log.write(change)
         return change
+
+    def _arm(self, change: Change, until_us: int) -> None:
+        """Clears the fault at its end; a timer that fires a little early, as uvloop's may, is armed again."""
+        left_us = until_us - self._clock.utc_us()
+        if left_us <= 0:
+            self.set_fault(change.camera, None)
+            return
+        timer = asyncio.get_running_loop().call_later(left_us / US, self._arm, change, until_us)
+        self._standing[change.camera] = _Standing(change, timer)
 
     def _open(self, entries: list[inventory.CameraEntry]) -> None:
         addresses = [str(address) for address in islice(_addresses(self._plan.bind), len(entries))]
@@ -177,8 +187,8 @@ class Farm:
                     camera.port = port
                     camera.open()
             except OSError as error:
-                for camera in cameras:
-                    camera.close()
+                for opened in cameras:
+                    opened.close()
                 if self._plan.port == 0 and attempt + 1 < PORT_TRIES:
                     continue  # somebody has that port on one of the addresses
                 raise ConfigError(
@@ -205,10 +215,8 @@ class Farm:
                 camera.sweep(now)
 
     async def _churn(self) -> None:
-        """Faults come and go: some at once, then a new one whenever chance wants, each with its own end."""
+        """After the first ones a new fault whenever chance wants, each with its own end."""
         count, rate, hold = len(self._cameras), self._plan.fault_rate, self._plan.fault_hold_s
-        for _ in range(round(count * rate)):
-            self._strike()
         while True:
             await asyncio.sleep(self._rng.expovariate(count * rate / hold))
             self._strike()

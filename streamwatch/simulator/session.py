@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import socket
+import struct
 from secrets import token_hex
 from typing import Protocol, cast
-from urllib.parse import urlsplit
 
 from streamwatch.simulator.dialects import Dialect, describe
-from streamwatch.simulator.digest import answers, challenge, fields
+from streamwatch.simulator.digest import Proof, answers, challenge, fields
 from streamwatch.simulator.faults import Fault
 from streamwatch.simulator.packets import TICKS_A_FRAME, Frame, Reel
 from streamwatch.simulator.render import FPS
 from streamwatch.simulator.rtsp import Request, RequestError, RequestReader, reply
 
 MAX_UNSENT = 1 << 20  # bytes; 20 key frames: who reads no faster than that is cut, as a camera with little memory does
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for no time
 MAX_LATE_S = 1.0  # behind by more, the pace starts anew instead of catching up in a burst
 _INTERLEAVED = re.compile(r"interleaved\s*=\s*(\d{1,3})", re.IGNORECASE)
 PUBLIC = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
@@ -28,8 +30,7 @@ class Source(Protocol):
     address: str
     port: int
     dialect: Dialect
-    username: str
-    password: str
+    proof: Proof
     fault: Fault | None
 
     def joined(self, session: Session) -> bool:
@@ -87,7 +88,7 @@ class Session(asyncio.Protocol):
         """Registers with the camera."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
         if not self._source.joined(self):
-            self._transport.abort()
+            self.cut()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stops everything."""
@@ -98,8 +99,12 @@ class Session(asyncio.Protocol):
         self._source.left(self)
 
     def cut(self) -> None:
-        """Resets the connection."""
+        """Resets the connection: the peer gets RST, as from a device that has lost its memory."""
+        self._stop()
         if self._transport is not None:
+            peer = self._transport.get_extra_info("socket")
+            if peer is not None:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -133,15 +138,7 @@ class Session(asyncio.Protocol):
         source, dialect = self._source, self._source.dialect
         given = fields(request.headers.get("authorization", ""))
         if self._nonce and source.fault is not Fault.AUTH:
-            right = answers(
-                given,
-                method=request.method,
-                username=source.username,
-                password=source.password,
-                realm=dialect.realm,
-                nonce=self._nonce,
-                qop=dialect.qop,
-            )
+            right = answers(given, method=request.method, proof=source.proof, nonce=self._nonce)
             if right:
                 return True
         stale = bool(given) and given.get("nonce") != self._nonce
@@ -237,8 +234,8 @@ class Session(asyncio.Protocol):
 
     def _named(self, url: str, track: str = "") -> str | None:
         """Which stream a URL means: `sub`, `main`, or None. With `track` the control part must follow."""
-        parts = urlsplit(url)
-        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        slash = url.find("/", url.find("://") + 3) if "://" in url else 0
+        path = url[slash:]
         for stream, own in (("sub", self._source.dialect.sub), ("main", self._source.dialect.main)):
             if path.startswith(own):
                 rest = path[len(own) :].strip("/")
@@ -251,8 +248,7 @@ class Session(asyncio.Protocol):
         transport = self._transport
         if due is not None and transport is not None:
             if transport.get_write_buffer_size() > MAX_UNSENT:
-                self._stop()
-                transport.abort()
+                self.cut()
                 return
             transport.write(due.stamped(self._channel, self._sequence, self._timestamp, self._ssrc))
             self._sequence = (self._sequence + len(due.starts)) & 0xFFFF

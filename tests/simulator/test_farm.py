@@ -1,0 +1,153 @@
+"""The farm as a library, and its process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamwatch.errors import ConfigError, NotFoundError, UsageError
+from streamwatch.simulator.camera import STRIDE
+from streamwatch.simulator.farm import Farm, FarmPlan
+from streamwatch.simulator.render import GOPS
+from tests.simulator.conftest import PATIENCE_S, ROOT, start
+
+
+async def test_a_farm_starts_and_ends_inside_another_program(clip_cache: Path, tmp_path: Path) -> None:
+    """start, write_inventory, set_fault, aclose; afterwards nothing listens, and aclose may be called again."""
+    farm = Farm(FarmPlan(villages=2, cameras=4, bind="127.10.0.0/24", cache_dir=clip_cache, log=tmp_path / "log"))
+    await farm.start()
+    farm.write_inventory(tmp_path / "inventory")
+    camera = farm.cameras[0]
+    change = farm.set_fault(camera.code, "refused")
+
+    assert (change.camera, change.fault) == (camera.code, "refused")
+    assert json.loads((tmp_path / "log").read_text())["fault"] == "refused"
+    assert farm.control_url.startswith("http://127.0.0.1:")
+    assert len((tmp_path / "inventory" / "cameras.csv").read_text("utf-8").splitlines()) == 5
+    with pytest.raises(NotFoundError, match="nobody"):
+        farm.set_fault("nobody", None)
+    with pytest.raises(UsageError, match="on_fire"):
+        farm.set_fault(camera.code, "on_fire")
+    await farm.aclose()
+    await farm.aclose()
+    for other in farm.cameras:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((other.address, farm.port), 1)
+
+
+async def test_faults_come_and_go_by_themselves(clip_cache: Path, tmp_path: Path) -> None:
+    """With a fault rate some cameras are faulty at once, each with an end, and ends come."""
+    plan = FarmPlan(
+        villages=1,
+        cameras=18,
+        bind="127.10.1.0/24",
+        cache_dir=clip_cache,
+        log=tmp_path / "log",
+        fault_rate=0.5,
+        fault_hold_s=0.5,
+    )
+    farm = Farm(plan)
+    await farm.start()
+    try:
+        struck = farm.standing()
+        assert len(struck) >= 9
+        assert all(change.until_us is not None for change in struck)
+        for _ in range(100):
+            lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+            if any(line["fault"] is None for line in lines) and len(lines) > 25:
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise AssertionError("no fault ended, or no new one came, in 5 s")
+    finally:
+        await farm.aclose()
+
+
+@pytest.mark.parametrize(
+    ("plan", "word"),
+    [
+        (FarmPlan(cameras=0), "cameras"),
+        (FarmPlan(villages=10_000), "villages"),
+        (FarmPlan(cameras=300, bind="127.1.0.0/24"), "wider"),
+        (FarmPlan(bind="loopback"), "127.1.0.0/16"),
+        (FarmPlan(port=70_000), "port"),
+        (FarmPlan(fault_rate=1.5), "fault_rate"),
+    ],
+)
+def test_an_impossible_plan_is_refused_by_name(plan: FarmPlan, word: str) -> None:
+    """Usage errors say which value and what it takes."""
+    with pytest.raises(UsageError, match=word):
+        Farm(plan)
+
+
+async def test_a_taken_address_is_named_and_nothing_stays_open(clip_cache: Path) -> None:
+    """A fixed port that somebody has on one address is a ConfigError; the others are free again."""
+    with socket.create_server(("127.10.2.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        farm = Farm(FarmPlan(villages=1, cameras=3, bind="127.10.2.0/24", port=port, cache_dir=clip_cache))
+        with pytest.raises(ConfigError, match=f"127.10.2.2:{port}"):
+            await farm.start()
+    for last in (1, 2, 3):
+        socket.create_server((f"127.10.2.{last}", port)).close()
+
+
+async def test_a_network_that_is_not_ours_is_refused_clearly(clip_cache: Path) -> None:
+    """Where the addresses cannot be had the message says what to do."""
+    farm = Farm(FarmPlan(villages=1, cameras=1, bind="192.0.2.0/24", cache_dir=clip_cache))
+
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.0/8"):
+        await farm.start()
+
+
+async def test_too_low_a_limit_of_open_files_is_said_before_anything_starts() -> None:
+    """The message has the need, the limit and how many cameras would do."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if not 1000 < hard < 900_000:
+        pytest.skip(f"the hard limit of open files is {hard} here: no farm is too large for it")
+    farm = Farm(FarmPlan(cameras=hard // 2, bind="127.0.0.0/8"))
+
+    with pytest.raises(ConfigError, match="at most"):
+        await farm.start()
+
+
+@pytest.mark.parametrize("stream", ["sub", "main"])
+def test_a_stride_walks_the_whole_loop(stream: str) -> None:
+    """No start comes back before all others were used, and there are more than four."""
+    starts = [index * STRIDE[stream] % GOPS[stream] for index in range(GOPS[stream])]
+
+    assert len(set(starts)) == GOPS[stream] > 4
+
+
+def test_sigterm_ends_the_process_with_exit_0(clip_cache: Path, tmp_path: Path) -> None:
+    """One ready line, then a clean end; a second start takes its clips from the cache."""
+    process, ready = start(tmp_path, clip_cache, "--cameras", "2", "--villages", "1", "--bind", "127.10.3.0/24")
+
+    assert ready.keys() == {"control", "cameras", "port"}
+    assert ready["cameras"] == 2
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0
+    assert process.stdout is not None
+    assert process.stdout.read() == b""
+    process.stdout.close()
+
+
+def test_a_wrong_argument_ends_with_usage(tmp_path: Path) -> None:
+    """Exit 64 and one line, no traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streamwatch.simulator", "--cameras", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 64
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,71 @@
+"""The farm's request reader."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamwatch.simulator.rtsp import MAX_BODY, MAX_HEAD, Request, RequestError, RequestReader, reply
+
+STREAM = (
+    b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+    b"$\x01\x00\x08\r\n\r\nRTCP"
+    b"\r\nGET_PARAMETER rtsp://h/a RTSP/1.0\r\ncseq:2\r\nContent-Length: 4\r\n\r\nabcd"
+    b"TEARDOWN rtsp://h/a RTSP/1.0\r\nCSeq: 3\r\n\r\n"
+)
+
+
+def read(*chunks: bytes) -> list[Request]:
+    """All requests, in order."""
+    reader, out = RequestReader(), []
+    for chunk in chunks:
+        reader.feed(chunk)
+        while (request := reader.next()) is not None:
+            out.append(request)
+    return out
+
+
+@pytest.mark.parametrize("cut", range(1, len(STREAM)))
+def test_requests_do_not_depend_on_where_the_bytes_are_cut(cut: int) -> None:
+    """A stream with a body, an interleaved packet and stray line ends reads the same in two pieces."""
+    whole = read(STREAM[:cut], STREAM[cut:])
+
+    assert [(r.method, r.headers["cseq"], r.body) for r in whole] == [
+        ("OPTIONS", "1", b""),
+        ("GET_PARAMETER", "2", b"abcd"),
+        ("TEARDOWN", "3", b""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"OPTIONS\r\n\r\n",
+        b"OPTIONS * RTSP/1.0\r\nno colon\r\n\r\n",
+        b"OPTIONS * RTSP/1.0\r\nContent-Length: -1\r\n\r\n",
+        b"OPTIONS * RTSP/1.0\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY + 1),
+        "OPTIONS * RTSP/1.0\r\nContent-Length: ²\r\n\r\n".encode(),
+        b"A" * (MAX_HEAD + 1),
+    ],
+)
+def test_what_is_no_request_is_refused(data: bytes) -> None:
+    """Other protocols, broken headers and sizes beyond the caps raise RequestError."""
+    with pytest.raises(RequestError):
+        read(data)
+
+
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_any_bytes_give_requests_or_a_request_error(chunks: list[bytes]) -> None:
+    """No other error escapes, whatever arrives."""
+    with contextlib.suppress(RequestError):
+        read(*chunks)
+
+
+def test_a_reply_states_the_length_of_its_body() -> None:
+    """Content-Length counts bytes and is absent without a body."""
+    assert reply(200, {"CSeq": "7"}) == b"RTSP/1.0 200 OK\r\nCSeq: 7\r\n\r\n"
+    assert reply(404, {}, "村".encode()).endswith(b"Content-Length: 3\r\n\r\n\xe6\x9d\x91")
