@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -87,7 +88,7 @@ def encode_clip(source: Path, target: Path, seconds: float = 6.0) -> tuple[int, 
                 break
             plain = frame.reformat(format="yuv420p")
             plain.pts = number
-            plain.time_base = None or stream.codec_context.time_base
+            plain.time_base = Fraction(1, 10)
             made.mux(stream.encode(plain))
         made.mux(stream.encode())
         return video.width, video.height

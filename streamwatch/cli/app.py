@@ -16,6 +16,8 @@ from cyclopts import App, CycloptsError, Parameter
 import streamwatch
 from streamwatch.errors import ConfigError, Exit, HeldError, StreamwatchError, UsageError
 
+STDIN = "stdin:"
+
 app = App(
     name="streamwatch",
     help="Watches surveillance cameras, village by village, and says truthfully how long they were up.",
@@ -33,13 +35,12 @@ def version(*, version: bool = False, json: Json = False) -> int:
     if not version:
         app.help_print([])
         return Exit.OK
-    import av
+    from streamwatch.decoders.codec import versions
 
     facts = {
         "streamwatch": streamwatch.__version__,
         "python": platform.python_version(),
-        "av": av.__version__,
-        "ffmpeg": ".".join(map(str, av.library_versions["libavcodec"])),
+        **versions(),
         "sqlite": sqlite3.sqlite_version,
     }
     if json:
@@ -250,7 +251,8 @@ def check_settings(*, config: Config = None, json: Json = False) -> int:
 def call(arguments: Sequence[str]) -> int:
     """Runs one command line; the status that the process exits with."""
     try:
-        status = app(list(arguments), exit_on_error=False, print_error=True, result_action="return_value")
+        words = [STDIN if word == "-" else word for word in arguments]  # the parser takes a lone hyphen for an option
+        status = app(words, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         return Exit.USAGE
     except UsageError as error:

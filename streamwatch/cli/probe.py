@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,18 +15,19 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
+from streamwatch.cli.app import STDIN
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import UsageError
 from streamwatch.findings import exit_of, finding, thresholds, worst_exit
 from streamwatch.health import LoopLag
 from streamwatch.ingest.session import heard_of
-from streamwatch.looker import Looker, LookerPolicy
+from streamwatch.looker import Looker
 from streamwatch.model.look import Depth, Look, StreamKind
 from streamwatch.model.report import Ticket
 from streamwatch.net.address import Guard, parse_networks, target_of
 from streamwatch.net.canary import Canaries
-from streamwatch.service.run import verdict_policy
+from streamwatch.service.policies import looker_policy, verdict_policy
 from streamwatch.settings import Settings, load
 from streamwatch.verdict import Policy
 from streamwatch.wire import transcript
@@ -87,7 +88,7 @@ async def probe(
     return worst_exit([exit_of(one.look, policy) for one in seen])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
     """One camera's address, the look at it, and what crossed the wire where that was wanted."""
 
@@ -99,7 +100,7 @@ class Seen:
 def _targets(urls: Sequence[str]) -> list[str]:
     found: list[str] = []
     for url in urls:
-        found += [line.strip() for line in sys.stdin if line.strip()] if url == "-" else [url]
+        found += [line.strip() for line in sys.stdin if line.strip()] if url == STDIN else [url]
     if len(found) > MAX_URLS:
         raise UsageError(f"{len(found)} cameras: at most {MAX_URLS} at once")
     for url in found:
@@ -132,12 +133,10 @@ class _Prober:
             "probe",
             pool=self._pool,
             clock=self.clock,
-            policy=LookerPolicy(
+            policy=dataclasses.replace(
+                looker_policy(settings),
                 looks_in_flight=concurrency,
                 connect_s=min(settings.look.connect_s, timeout_s),
-                step_s=settings.look.step_s,
-                max_pixels=settings.look.max_pixels,
-                user_agent=settings.look.user_agent,
             ),
             guard=Guard(parse_networks(settings.look.allow_networks)),
             canaries=Canaries((), self.clock, 60.0),
