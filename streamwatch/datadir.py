@@ -17,6 +17,7 @@ from streamwatch.clock import rfc3339
 from streamwatch.errors import ConfigError, HeldError
 
 MAX_SOCKET_PATH: Final = 107  # bytes; struct sockaddr_un of Linux has 108 with the closing zero
+SESSION_KEY_BYTES: Final = 32
 MAX_NOTE_BYTES: Final = 4_096  # the holder's note in the lock file
 
 
@@ -105,6 +106,13 @@ class DataDir:
     def secret_key(self) -> Path:
         """What seals camera passwords."""
         return self.path / "secret.key"
+
+    def session_key(self) -> bytes:
+        """What signs login cookies: 32 random bytes of this directory, made at first use."""
+        path = self.path / "session.key"
+        if not path.exists():
+            self.write_private(path, os.urandom(SESSION_KEY_BYTES))
+        return path.read_bytes()
 
     @property
     def lock_file(self) -> Path:

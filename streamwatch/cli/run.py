@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from streamwatch.cli.import_ import import_into
+from streamwatch.cli.import_ import import_into, in_words
 from streamwatch.errors import Exit, UsageError
 from streamwatch.inventory.csvfile import parse_file
 from streamwatch.inventory.parsed import ParsedFile, ParsedRow
@@ -57,10 +56,9 @@ async def take_in(settings: Settings, villages: Path | None, cameras: Path | Non
             lists.append(("villages", villages_named_by(parsed)))
         lists.append(("cameras", parsed))
     for kind, parsed in lists:
-        result = await import_into(settings, kind, parsed, dry_run=False, on_error="skip")
-        print(f"{kind}: {result.created} created, {result.changed} changed, {result.unchanged} unchanged", flush=True)
-        for bad in result.rejected[:10]:
-            print(f"  line {bad.line}, {bad.column}: {bad.value!r} {bad.code}: {bad.remedy}", file=sys.stderr)
+        named_only = kind == "villages" and villages is None
+        result = await import_into(settings, kind, parsed, dry_run=False, on_error="skip", create_only=named_only)
+        print(in_words(kind, result), flush=True)
         if not result.created + result.changed + result.unchanged:
             raise UsageError(f"{kind}: no line could be taken in; nothing to watch")
 

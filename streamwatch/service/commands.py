@@ -18,7 +18,7 @@ from streamwatch.secrets import Sealer
 from streamwatch.service.core import Service
 from streamwatch.store.handles import Writer
 from streamwatch.store.inventory import load_inventory
-from streamwatch.store.timeline import add_maintenance
+from streamwatch.store.maintenance import add_maintenance
 
 Args = dict[str, Any]
 
@@ -48,7 +48,8 @@ class Commands:
     async def load(self) -> None:
         """Reads the inventory and hands it to the service."""
         async with self._writer.connect() as conn:
-            inventory = await load_inventory(conn, self._sealer, self._default_interval_s)
+            version = self._service.inventory.version + 1
+            inventory = await load_inventory(conn, self._sealer, self._default_interval_s, version=version)
         self._service.load(inventory)
 
     async def _probe(self, args: Args) -> Any:

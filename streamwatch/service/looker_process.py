@@ -20,10 +20,11 @@ from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.fleet.local import Channel, SocketChannel
 from streamwatch.health import LoopLag
 from streamwatch.logs import configure
-from streamwatch.looker import Looker, LookerPolicy
+from streamwatch.looker import Looker
 from streamwatch.model.report import Report, Round, VersionError, decode_round, encode
 from streamwatch.net.address import Guard, parse_networks
 from streamwatch.net.canary import Canaries, canary_targets
+from streamwatch.service.policies import looker_policy
 from streamwatch.settings import Settings, load
 
 PR_SET_PDEATHSIG: Final = 1  # prctl(2): the kernel ends us when the service dies, however it dies
@@ -46,15 +47,7 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
         vantage,
         pool=pool,
         clock=clock,
-        policy=LookerPolicy(
-            per_host=settings.limits.per_host,
-            per_recorder=settings.limits.per_recorder,
-            looks_in_flight=settings.limits.looks_in_flight,
-            connect_s=look.connect_s,
-            step_s=look.step_s,
-            max_pixels=look.max_pixels,
-            user_agent=look.user_agent,
-        ),
+        policy=looker_policy(settings),
         guard=Guard(parse_networks(look.allow_networks)),
         canaries=canaries,
         lag=lag,

@@ -24,20 +24,19 @@ from streamwatch.datadir import DataDir
 from streamwatch.errors import ConfigError
 from streamwatch.health import LoopLag
 from streamwatch.live.server import LiveServer
-from streamwatch.schedule import Policy as SchedulePolicy
 from streamwatch.secrets import Sealer
 from streamwatch.service import looker_process, web_process
 from streamwatch.service.children import Child, spawn
 from streamwatch.service.commands import Commands
 from streamwatch.service.commit import Committer
 from streamwatch.service.core import Service
+from streamwatch.service.policies import schedule_policy, verdict_policy
 from streamwatch.service.status import Doctor
 from streamwatch.settings import Settings
 from streamwatch.settings.kinds import split_host_port
 from streamwatch.store.engine import default_url, open_writer
 from streamwatch.store.migrate import upgrade
 from streamwatch.store.timeline import load_standings
-from streamwatch.verdict import Policy
 
 PULSE_S: Final = 1.0
 READY_POLL_S: Final = 0.1
@@ -63,29 +62,6 @@ class Started:
 
     url: str
     login: Login | None
-
-
-def schedule_policy(settings: Settings) -> SchedulePolicy:
-    """The schedule's part of the settings."""
-    schedule = settings.schedule
-    return SchedulePolicy(
-        interval_s=schedule.interval_s,
-        window_s=schedule.window_s,
-        depth=schedule.depth,
-        stream=schedule.stream,
-        deadline_s=settings.look.deadline_s,
-        confirm_looks=schedule.confirm_looks,
-        confirm_after_s=schedule.confirm_after_s,
-        access_tries=schedule.access_tries,
-        access_backoff_max_s=schedule.access_backoff_max_s,
-    )
-
-
-def verdict_policy(settings: Settings) -> Policy:
-    """The built-in thresholds, with the settings' overrides."""
-    names = {"blackout_luma": "black_mean", "blur_raise": "blur", "blur_clear": "blur_clear", "frozen_share": "frozen"}
-    given = {names[key]: value for key, value in settings.quality.model_dump(exclude_none=True).items()}
-    return Policy(confirmations=settings.schedule.confirm_looks, **given)
 
 
 def listen(text: str) -> socket.socket:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Connection: TypeAlias = AsyncConnection  # one transaction: on a reader, one snapshot of the database
+Writer: TypeAlias = AsyncEngine  # the one engine of `open_writer`
 Reader: TypeAlias = AsyncEngine  # an engine of `open_reader`: it cannot write
+StoreError: TypeAlias = SQLAlchemyError  # a full disk, a locked or damaged database; what was begun is rolled back
