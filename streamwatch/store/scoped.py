@@ -12,7 +12,8 @@ def visible_regions(scope: Scope) -> Select[tuple[int]]:
     """The ids of the regions of `scope`: its root and all below it; every region where the scope is everything."""
     if scope.region is None:
         return select(region.c.id)
-    root = select(region.c.id).where(region.c.id == scope.region).cte("visible", recursive=True)
+    # Without a name of ours: a statement may hold two scopes, the caller's and the one that is asked about.
+    root = select(region.c.id).where(region.c.id == scope.region).cte(recursive=True)
     # UNION, not UNION ALL: it ends also where somebody made a region its own ancestor.
     tree = root.union(select(region.c.id).join(root, region.c.parent == root.c.id))
     return select(tree.c.id)

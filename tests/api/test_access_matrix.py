@@ -1,0 +1,172 @@
+"""Every route, for everybody, on own and foreign objects (goal R29). OpenAPI names them: a new one needs a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from streamwatch.access.principal import ROLE_PERMISSIONS, Permission, Role
+from streamwatch.access.session import CSRF_HEADER
+from tests.api.world import SCOPES, VILLAGE_A, VILLAGE_B, World
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a route needs, and which object each scope is asked for; `own` lies in county A, `foreign` in county B."""
+
+    permission: Permission | None  # None: open to everybody
+    own: dict[str, str] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    good: int = 200
+
+
+READ, WRITE, PROBE = Permission.READ, Permission.WRITE, Permission.PROBE
+VILLAGE = ({"code": VILLAGE_A}, {"code": VILLAGE_B})
+REGION = ({"code": "331121"}, {"code": "331122"})
+CAMERA = ({"id": "c1"}, {"id": "c5"})
+WORK = {"from": "2026-11-25T00:00:00Z", "to": "2026-11-25T02:00:00Z", "reason": "x"}
+API = "/api/v1"
+MATRIX = {
+    ("post", f"{API}/login"): Row(None, body={"name": ""}, good=422),
+    ("post", f"{API}/logout"): Row(None, good=204),
+    ("get", f"{API}/session"): Row(None, good=200),
+    ("get", f"{API}/overview"): Row(READ),
+    ("get", f"{API}/regions"): Row(READ),
+    ("get", f"{API}/regions/{{code}}/uptime"): Row(READ, *REGION),
+    ("get", f"{API}/regions/{{code}}/status"): Row(READ, *REGION),
+    ("get", f"{API}/villages"): Row(READ),
+    ("get", f"{API}/villages/{{code}}"): Row(READ, *VILLAGE),
+    ("get", f"{API}/villages/{{code}}/uptime"): Row(READ, *VILLAGE),
+    ("get", f"{API}/villages/{{code}}/status"): Row(READ, *VILLAGE),
+    ("get", f"{API}/villages/{{code}}/badge.svg"): Row(READ, *VILLAGE),
+    ("get", f"{API}/cameras"): Row(READ),
+    ("get", f"{API}/cameras/{{id}}"): Row(READ, *CAMERA),
+    ("get", f"{API}/cameras/{{id}}/uptime"): Row(READ, *CAMERA),
+    ("get", f"{API}/cameras/{{id}}/timeline"): Row(READ, *CAMERA),
+    ("get", f"{API}/cameras/{{id}}/explain"): Row(READ, *CAMERA),
+    ("post", f"{API}/cameras/{{id}}/probe"): Row(PROBE, *CAMERA, body={"depth": "picture"}),
+    ("get", f"{API}/maintenance"): Row(READ),
+    ("post", f"{API}/maintenance"): Row(WRITE, {"camera": "c1"}, {"camera": "c5"}, body=WORK, good=201),
+    ("get", "/healthz"): Row(None),
+    ("get", "/readyz"): Row(None),
+    ("get", "/metrics"): Row(Permission.METRICS),
+}
+KEYS = [*Permission, "full"]
+GRANTED = {"full": {READ, WRITE, PROBE}} | {permission: {permission} for permission in Permission}
+
+
+def test_every_route_has_a_row(world: World) -> None:
+    """What OpenAPI lists is exactly what the matrix covers."""
+    listed = {(method, path) for path, methods in world.app.openapi()["paths"].items() for method in methods}
+
+    assert listed == set(MATRIX)
+
+
+async def ask(client: Any, route: tuple[str, str], row: Row, objects: dict[str, str]) -> int:
+    method, path = route
+    body = row.body
+    if body is not None and "{" not in path and objects:
+        body = {**body, **objects}
+    answer = await client.request(method, path.format(**objects), json=body)
+    assert "Traceback" not in answer.text
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+        assert answer.json()["code"]
+    return int(answer.status_code)
+
+
+async def test_nobody_gets_401_and_open_routes_answer(world: World) -> None:
+    """Without key or session only the open routes answer; a wrong key is nobody too."""
+    for route, row in MATRIX.items():
+        expected = row.good if row.permission is None else 401
+        if route[1].endswith("/session"):
+            expected = 401
+        async with world.client() as client:
+            assert await ask(client, route, row, row.own) == expected
+        async with world.client(authorization="Bearer sw_000000000000_" + "A" * 43) as client:
+            assert await ask(client, route, row, row.own) == expected
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_keys_open_what_their_scopes_say(world: World, key: str) -> None:
+    """A key without the permission gets 403; with it, own objects answer and foreign ones do not exist."""
+    for route, row in MATRIX.items():
+        for scope in SCOPES:
+            async with world.client(f"{key}.{scope}") as client:
+                sees_a, sees_b = scope != "b", scope != "a"
+                if row.permission is not None and row.permission not in GRANTED[key]:
+                    # A read route's object is looked up only for who may read; both answers give nothing away.
+                    assert await ask(client, route, row, row.own) == 403
+                    continue
+                if row.permission is PROBE and READ not in GRANTED[key]:
+                    assert await ask(client, route, row, row.own) == 403  # probing names an object, so it reads it
+                    continue
+                assert await ask(client, route, row, row.own) == (row.good if sees_a or not row.own else 404), scope
+                assert await ask(client, route, row, row.foreign) == (row.good if sees_b or not row.foreign else 404), (
+                    scope
+                )
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_sessions_open_what_their_roles_say(world: World, role: Role) -> None:
+    """The same with signed-in people; unsafe methods need the token, without it they get 403, all of them."""
+    for route, row in MATRIX.items():
+        may = row.permission is None or row.permission in ROLE_PERMISSIONS[role]
+        for scope in SCOPES:
+            sees_a, sees_b = scope != "b", scope != "a"
+            async with await world.signed_in(role, scope) as client:
+                if not may:
+                    assert await ask(client, route, row, row.own) == 403
+                elif not route[1].endswith("/logout"):
+                    assert await ask(client, route, row, row.own) == (row.good if sees_a or not row.own else 404)
+                    assert await ask(client, route, row, row.foreign) == (
+                        row.good if sees_b or not row.foreign else 404
+                    )
+                if route[0] != "get" and not route[1].endswith("/login"):
+                    del client.headers[CSRF_HEADER]
+                    assert await ask(client, route, row, row.own) == 403
+                    client.headers[CSRF_HEADER] = "x" * 43
+                    assert await ask(client, route, row, row.own) == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/regions", "/villages", "/villages?rates=24h", "/cameras", "/cameras?sort=worst", "/maintenance", "/overview"],
+)
+async def test_lists_hold_no_foreign_object(world: World, path: str) -> None:
+    """Neither list nor count shows anything of a sibling county, and the parent sees both."""
+    async with world.client("read.a") as client:
+        own = (await client.get(f"/api/v1{path}")).text
+    async with world.client("read.city") as client:
+        whole = (await client.get(f"/api/v1{path}")).text
+
+    foreign = {"331122", VILLAGE_B, "白石", '"c5"', '"c6"'}
+    assert not [word for word in foreign if word in own]
+    if path != "/overview":
+        assert [word for word in foreign if word in whole]
+    assert own != whole
+
+
+@pytest.mark.parametrize("path", ["/villages?region=331122", "/cameras?region=331122", f"/cameras?village={VILLAGE_B}"])
+async def test_foreign_filter_finds_nothing(world: World, path: str) -> None:
+    """A filter that names a foreign region or village is like one that names none."""
+    assert (await world.get(path, "read.a"))["items"] == []
+    assert (await world.get(path, "read.city"))["items"] != []
+
+
+async def test_metrics_hold_no_foreign_village_nor_the_service_itself(world: World) -> None:
+    """A county's scraper sees its villages only; how the service is concerns those who see everything."""
+    async with world.client("metrics.a") as client:
+        own = (await client.get("/metrics")).text
+    async with world.client("metrics.all") as client:
+        whole = (await client.get("/metrics")).text
+
+    assert VILLAGE_A in own
+    assert VILLAGE_B not in own
+    assert "streamwatch_sessions" not in own
+    assert VILLAGE_B in whole
+    assert "streamwatch_sessions 3" in whole
