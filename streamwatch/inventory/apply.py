@@ -51,8 +51,9 @@ async def run_import(
     """Brings the store to what a list says and tells what that changed; `conn` is a transaction of the writer.
 
     Nothing is written where `dry_run`, or where `on_error` is "stop" and any line is refused. Objects that the list
-    does not name are left alone, with `create_only` also those that it names and the store has. `progress` is told of every batch of lines that was compared. 126,000 new cameras take
-    about 5 s. Raises UsageError for another kind of list.
+    does not name are left alone, with `create_only` also those that it names and the store has. `progress` is told of
+    every batch of lines that was compared. 126,000 new cameras take about 5 s. Raises UsageError for another kind of
+    list.
     """
     if kind not in KINDS or rows.kind != kind:
         raise UsageError(f"this is a list of {rows.kind}, not of {kind}; name the kind that it is")

@@ -10,7 +10,7 @@ from typing import Final
 
 from streamwatch.errors import UsageError
 from streamwatch.inventory.addresses import Address, AddressError, mask_address, split_address
-from streamwatch.inventory.cells import CellError
+from streamwatch.inventory.cells import CellError, secret
 from streamwatch.inventory.columns import CAMERAS, KINDS, Column, Kind
 from streamwatch.inventory.parsed import (
     MASKED,
@@ -173,8 +173,15 @@ class _Lines:
         if address.username is None and address.password is None:
             return True
         for name, value in (("username", address.username), ("password", address.password)):
+            if value is None:
+                continue
+            try:
+                secret(value)  # decoded: it may hold line breaks that would end a header
+            except CellError as error:
+                self._refused.add(line, column, text, error.code, error.remedy)
+                return False
             there = row.get(name)
-            if there is not None and value is not None and there != value:
+            if there is not None and there != value:
                 remedy = f"the address holds another {name} than its column; keep the right one"
                 self._refused.add(line, column, text, "credentials_conflict", remedy)
                 return False
