@@ -30,10 +30,20 @@ MIN_AGE_US: Final = 5_000_000  # some recorders hand out the same stored keyfram
 
 _HEADER: Final = struct.Struct("<BHHHHq")  # version, width, height, tile rows, tile columns, started_us
 
-# Odd multipliers for the 32 words of a tile (fixed seed: fingerprints outlive the process).
-_WEIGHTS: Final[NDArray[np.uint64]] = np.random.default_rng(0x5EED).integers(
-    1, 2**63, size=(1, TILE, 1, TILE // 8), dtype=np.uint64
-) * np.uint64(2) + np.uint64(1)
+
+def _odd_multipliers(count: int) -> list[int]:
+    """SplitMix64 (Steele, Lea, Flood 2014) from a fixed seed: fingerprints outlive the process and numpy's versions."""
+    state, found = 0x5EED, []
+    for _ in range(count):
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        mixed = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB % 2**64
+        found.append((mixed ^ (mixed >> 31)) | 1)
+    return found
+
+
+_WORDS: Final = TILE // 8  # 64-bit words in a row of a tile
+_WEIGHTS: Final[NDArray[np.uint64]] = np.array(_odd_multipliers(TILE * _WORDS), np.uint64).reshape(1, TILE, 1, _WORDS)
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads every bit of the sum into the top ones
 
 
@@ -74,7 +84,7 @@ def take(y: Luma, at_us: int) -> Fingerprint:
     if rows == 0 or columns == 0:
         return Fingerprint(width, height, at_us, np.zeros((0, 0), np.uint8))
     plane = np.ascontiguousarray(scene[::stride, ::stride][: rows * TILE, : columns * TILE])
-    words = plane.view("<u8").reshape(rows, TILE, columns, TILE // 8)
+    words = plane.view("<u8").reshape(rows, TILE, columns, _WORDS)
     sums = (words * _WEIGHTS).sum(axis=(1, 3), dtype=np.uint64)
     hashes = ((sums ^ (sums >> np.uint64(32))) * _MIX >> np.uint64(57)).astype(np.uint8)
     lines = plane.reshape(rows, TILE, columns * TILE)

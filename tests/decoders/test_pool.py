@@ -148,7 +148,7 @@ async def test_r18_killed_idle_worker_is_replaced_and_the_next_job_works(one: De
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 async def test_r18_worker_lost_during_a_job_loses_that_job_only(one: DecoderPool, number: signal.Signals) -> None:
-    """The stopped worker holds one job, others wait; it dies: that job is ours.worker, naming the signal, the rest work."""
+    """The stopped worker holds one job, others wait; it dies: that job names the signal, the others work."""
     pid = pid_of(one)
     os.kill(pid, signal.SIGSTOP)
     jobs = [asyncio.create_task(one.score(job())) for _ in range(4)]
