@@ -30,11 +30,14 @@ def main() -> int:
     parser.add_argument(
         "--churn", type=float, default=default.fault_rate, metavar="SHARE", help="faults come and go by themselves"
     )
+    parser.add_argument("--hold", type=float, default=default.fault_hold_s, metavar="S", help="for about so long each")
+    parser.add_argument("--installed-days-ago", type=int, metavar="N", help="what the inventory says of every camera")
     given = parser.parse_args()
     try:
         plan = FarmPlan(
             villages=given.villages, cameras=given.cameras, seed=given.seed, bind=given.bind, port=given.port,
             control=given.control, cache_dir=given.cache, log=given.log, fault_rate=given.churn,
+            fault_hold_s=given.hold, installed_days_ago=given.installed_days_ago,
         )  # fmt: skip
         uvloop.run(simulate(plan, given.inventory))
     except UsageError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from contextlib import suppress
 
@@ -18,7 +19,7 @@ BACKLOG = 64
 MAX_SESSIONS = 16  # of one camera; real ones take 4-20
 ACCEPTS_A_TURN = 16  # connections taken before the loop may do something else
 IDLE_S = 130.0  # twice the advertised 60 s and a little: who is neither playing nor asking is cut
-FILLERS = 2  # connections that fill a backlog of 0: the kernel completes one, the second proves that it is full
+NO_FILES_S = 1.0  # without a free descriptor new connections wait this long
 # Steps through the loop from PLAY to PLAY: coprime to GOPS, so no start returns before all the others were used.
 STRIDE = {"sub": 5, "main": 3}
 
@@ -40,7 +41,7 @@ class Camera:
         self._sessions: set[Session] = set()
         self._joining: set[asyncio.Task[tuple[asyncio.Transport, Session]]] = set()
         self._listener: socket.socket | None = None
-        self._fillers: list[socket.socket] = []
+        self._filler: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -67,9 +68,7 @@ class Camera:
 
     def close(self) -> None:
         """Ends the listener and all sessions."""
-        for filler in self._fillers:
-            filler.close()
-        self._fillers.clear()
+        self._empty()
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener.fileno())
             self._listener.close()
@@ -88,16 +87,18 @@ class Camera:
                 session.cut()
 
     def apply(self, fault: Fault | None) -> None:
-        """Becomes faulty in this way, or healthy; takes effect before this returns (pictures: at the next group)."""
-        before, self.fault = self.fault, fault
+        """Becomes faulty in this way, or healthy; takes effect before this returns (pictures: at the next group).
+
+        Raises OSError, and changes nothing, where a camera cannot play dead for want of a file descriptor.
+        """
+        before = self.fault
         if before is fault:
             return
-        if before is Fault.DEAD:
-            for filler in self._fillers:
-                filler.close()
-            self._fillers.clear()
-        if fault is Fault.DEAD:
-            self._play_dead()
+        filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM) if fault is Fault.DEAD else None
+        self.fault = fault
+        self._empty()
+        if filler is not None:
+            self._play_dead(filler)
         elif fault is Fault.REFUSED:
             self._refuse()
         elif before in (Fault.DEAD, Fault.REFUSED):
@@ -109,20 +110,26 @@ class Camera:
         self._listener.listen(BACKLOG)
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
-    def _play_dead(self) -> None:
-        """Keeps listening with a queue that is full: the kernel drops every SYN, as where nothing is plugged in."""
+    def _play_dead(self, filler: socket.socket) -> None:
+        """Keeps listening with a queue that is full: the kernel drops every SYN, as where nothing is plugged in.
+
+        A backlog of 0 holds one connection that nobody accepts: `filler`.
+        """
         listener = self._listener
         assert listener is not None
         asyncio.get_running_loop().remove_reader(listener.fileno())
         listener.listen(0)
         self._drain()
         self.cut()
-        for _ in range(FILLERS):
-            filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            filler.settimeout(0)
-            with suppress(BlockingIOError):
-                filler.connect((self.address, self.port))
-            self._fillers.append(filler)
+        filler.settimeout(0)
+        with suppress(BlockingIOError):
+            filler.connect((self.address, self.port))
+        self._filler = filler
+
+    def _empty(self) -> None:
+        if self._filler is not None:
+            self._filler.close()
+            self._filler = None
 
     def _refuse(self) -> None:
         """Stops listening but keeps the port, so that nobody takes it meanwhile."""
@@ -146,12 +153,19 @@ class Camera:
         for _ in range(ACCEPTS_A_TURN):
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # nobody there, gone again, or no descriptor left: the loop calls again
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # the loop would call again at once, for ever
+                    loop.remove_reader(self._listener.fileno())
+                    loop.call_later(NO_FILES_S, self._resume)
                 return
             connection.settimeout(0)
             task = loop.create_task(loop.connect_accepted_socket(self._session, connection))
             self._joining.add(task)
             task.add_done_callback(self._joined)
+
+    def _resume(self) -> None:
+        if self._listener is not None and self.fault not in (Fault.DEAD, Fault.REFUSED):
+            asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
     def _joined(self, task: asyncio.Task[tuple[asyncio.Transport, Session]]) -> None:
         self._joining.discard(task)

@@ -134,6 +134,8 @@ class ControlServer:
             return _problem(404, str(error))
         except (UsageError, ValueError) as error:  # msgspec's errors are ValueErrors too
             return _problem(400, str(error))
+        except ConfigError as error:
+            return _problem(503, str(error))
         return _json({"items": [change.as_json() for change in done]})
 
     async def _standing(self, _request: Request) -> Response:

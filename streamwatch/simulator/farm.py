@@ -12,12 +12,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 
-from streamwatch.clock import US, Clock, SystemClock
+from streamwatch.clock import US, Clock, SystemClock, to_datetime
 from streamwatch.errors import ConfigError, NotFoundError, UsageError
 from streamwatch.simulator import inventory
 from streamwatch.simulator.camera import Camera
@@ -26,17 +27,20 @@ from streamwatch.simulator.dialects import DIALECTS
 from streamwatch.simulator.faults import Change, Fault, FaultLog
 from streamwatch.simulator.library import Library
 
-FILES_A_CAMERA = 3  # its listener, a session, and one more session or a filler of its backlog
+FILES_A_CAMERA = 2  # its listener, and a session or the filler of a dead one
 FILES_BESIDE = 256  # the program's own, the control port, the cache
 PORT_TRIES = 20
+MAX_DAYS = 36_500
 SWEEP_S = 15.0
+SHANGHAI = timezone(timedelta(hours=8))  # no summer time since 1991
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
 class FarmPlan:
     """What to simulate. `port` 0 picks one that is free on every address; `fault_rate` is the share of cameras that are
-    faulty on average, by themselves, each for about `fault_hold_s` seconds."""
+    faulty on average, by themselves, each for about `fault_hold_s` seconds. With `installed_days_ago` the inventory
+    says that all cameras were installed on that day (of Asia/Shanghai)."""
 
     villages: int = 8
     cameras: int = 240
@@ -48,6 +52,7 @@ class FarmPlan:
     log: Path | None = None
     fault_rate: float = 0.0
     fault_hold_s: float = 300.0
+    installed_days_ago: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,11 @@ class Farm:
 
     def write_inventory(self, folder: Path) -> None:
         """Writes villages.csv and cameras.csv; only after `start`, for the port is part of them."""
-        inventory.write(folder, self.villages, self._cameras.values())
+        installed_on = ""
+        if self._plan.installed_days_ago is not None:
+            today = to_datetime(self._clock.utc_us()).astimezone(SHANGHAI)
+            installed_on = f"{today - timedelta(days=self._plan.installed_days_ago):%Y-%m-%d}"
+        inventory.write(folder, self.villages, self._cameras.values(), installed_on)
 
     def standing(self) -> list[Change]:
         """The faults of now, by camera."""
@@ -147,7 +156,7 @@ class Farm:
         """Makes a camera faulty, or healthy with None; the farm clears the fault by itself at `until_us` (UTC).
 
         Takes effect before it returns and is logged then. Raises NotFoundError and UsageError as `check` does, and
-        UsageError where `until_us` is not in the future.
+        UsageError where `until_us` is not in the future; ConfigError, and nothing changes, without a file descriptor.
         """
         camera, kind = self.check(code, fault)
         now = self._clock.utc_us()
@@ -155,10 +164,13 @@ class Farm:
             until_us = None
         if until_us is not None and until_us <= now:
             raise UsageError("until is not in the future: leave it out, or give a later RFC 3339 time")
+        try:
+            camera.apply(kind)
+        except OSError as error:
+            raise ConfigError(f"camera {code} cannot change to {kind} ({error.strerror}): see ulimit -n") from error
         before = self._standing.pop(code, None)
         if before is not None and before.timer is not None:
             before.timer.cancel()
-        camera.apply(kind)
         change = Change(self._clock.utc_us(), code, kind, until_us)
         if kind is not None:
             self._standing[code] = _Standing(change, None)
@@ -236,6 +248,8 @@ def _checked(plan: FarmPlan) -> FarmPlan:
         raise UsageError(f"cameras is {plan.cameras}: give 1 to {inventory.MAX_CAMERAS}")
     if not 0 <= plan.port <= 0xFFFF:
         raise UsageError(f"port is {plan.port}: give 0 (any) to 65535")
+    if plan.installed_days_ago is not None and not 0 <= plan.installed_days_ago <= MAX_DAYS:
+        raise UsageError(f"installed_days_ago is {plan.installed_days_ago}: give 0 to {MAX_DAYS}")
     if not 0 <= plan.fault_rate < 1 or plan.fault_hold_s <= 0:
         raise UsageError("fault_rate is a share from 0 to below 1, fault_hold_s seconds above 0")
     if sum(1 for _ in islice(_addresses(plan.bind), plan.cameras)) < plan.cameras:

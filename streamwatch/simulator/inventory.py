@@ -34,6 +34,7 @@ CAMERAS_HEADING = (
     "recorder",
     "recorder_channel",
     "line",
+    "installed_on",
 )
 MAX_VILLAGES = len(_FIRST) * len(_SECOND)
 MAX_CAMERAS = 999_999  # six digits of serial
@@ -108,7 +109,7 @@ class Listed(Protocol):
         ...
 
 
-def write(folder: Path, places: Iterable[VillageEntry], seen: Iterable[Listed]) -> None:
+def write(folder: Path, places: Iterable[VillageEntry], seen: Iterable[Listed], installed_on: str = "") -> None:
     """Writes `villages.csv` and `cameras.csv` (UTF-8, columns of the import files) into `folder`, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(
@@ -117,7 +118,7 @@ def write(folder: Path, places: Iterable[VillageEntry], seen: Iterable[Listed]) 
     )  # fmt: skip
     _write(
         folder / "cameras.csv", CAMERAS_HEADING,
-        ((c.code, c.name, c.village, c.url, c.sub_url, c.username, c.password, "", "", "") for c in seen),
+        ((c.code, c.name, c.village, c.url, c.sub_url, c.username, c.password, "", "", "", installed_on) for c in seen),
     )  # fmt: skip
 
 

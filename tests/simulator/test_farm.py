@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import resource
 import signal
 import socket
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,16 @@ from tests.simulator.conftest import PATIENCE_S, ROOT, start
 
 async def test_a_farm_starts_and_ends_inside_another_program(clip_cache: Path, tmp_path: Path) -> None:
     """start, write_inventory, set_fault, aclose; afterwards nothing listens, and aclose may be called again."""
-    farm = Farm(FarmPlan(villages=2, cameras=4, bind="127.10.0.0/24", cache_dir=clip_cache, log=tmp_path / "log"))
+    farm = Farm(
+        FarmPlan(
+            villages=2,
+            cameras=4,
+            bind="127.10.0.0/24",
+            cache_dir=clip_cache,
+            log=tmp_path / "log",
+            installed_days_ago=7,
+        )
+    )
     await farm.start()
     farm.write_inventory(tmp_path / "inventory")
     camera = farm.cameras[0]
@@ -31,7 +42,10 @@ async def test_a_farm_starts_and_ends_inside_another_program(clip_cache: Path, t
     assert (change.camera, change.fault) == (camera.code, "refused")
     assert json.loads((tmp_path / "log").read_text())["fault"] == "refused"
     assert farm.control_url.startswith("http://127.0.0.1:")
-    assert len((tmp_path / "inventory" / "cameras.csv").read_text("utf-8").splitlines()) == 5
+    with (tmp_path / "inventory" / "cameras.csv").open(encoding="utf-8", newline="") as file:
+        installed = [row["installed_on"] for row in csv.DictReader(file)]
+    week_ago = datetime.now(timezone(timedelta(hours=8))).date() - timedelta(days=7)
+    assert installed == [str(week_ago)] * 4
     with pytest.raises(NotFoundError, match="nobody"):
         farm.set_fault("nobody", None)
     with pytest.raises(UsageError, match="on_fire"):
@@ -116,6 +130,49 @@ async def test_too_low_a_limit_of_open_files_is_said_before_anything_starts() ->
 
     with pytest.raises(ConfigError, match="at most"):
         await farm.start()
+
+
+def test_without_a_descriptor_a_camera_stays_as_it_was(clip_cache: Path, tmp_path: Path) -> None:
+    """Playing dead takes a descriptor; where none is left the order is refused by name and nothing changes."""
+    script = """
+import asyncio, resource, sys, socket
+from pathlib import Path
+from streamwatch.errors import ConfigError
+from streamwatch.simulator.farm import Farm, FarmPlan
+
+async def main():
+    farm = Farm(FarmPlan(villages=1, cameras=2, bind="127.10.4.0/24", cache_dir=Path(sys.argv[1])))
+    await farm.start()
+    code = farm.cameras[0].code
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    try:
+        while True:
+            taken.append(socket.socket())
+    except OSError:
+        pass
+    try:
+        farm.set_fault(code, "dead")
+    except ConfigError as error:
+        print(error, farm.standing(), farm.cameras[0].fault)
+    taken.pop().close()
+    print(farm.set_fault(code, "dead").fault)
+    await farm.aclose()
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(clip_cache)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    first, second = done.stdout.splitlines()
+    assert "ulimit" in first and first.endswith("[] None")
+    assert second == "dead"
 
 
 @pytest.mark.parametrize("stream", ["sub", "main"])
