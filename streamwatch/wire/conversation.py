@@ -283,7 +283,7 @@ class Conversation:
                     if self.step is Step.FIRST_KEYFRAME:
                         self._arrived(now)
                     return
-        if self.media_bytes > MAX_MEDIA_BYTES:
+        if self.media_bytes > MAX_MEDIA_BYTES and self.keyframe is None:
             raise self._no_keyframe(f"in {self.media_bytes} bytes of media")
 
     def _accept(self, unit: KeyUnit, codec: str) -> None:

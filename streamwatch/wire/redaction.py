@@ -22,6 +22,7 @@ MIN_BY_VALUE: Final = 4  # characters: a shorter secret occurs in innocent text 
 _STRUCTURE: Final = frozenset(
     {"cseq", "content-length", "content-type", "transport", "session", "rtp-info", "range", "public", "accept"}
 )
+_START_LINE = re.compile(r"((?:RTSP/1\.0 [0-9]{3}|[A-Z_]+ ))(.*?)((?: RTSP/1\.0)?\r?)", re.DOTALL)
 _AUTHORITY = re.compile(r"(://)[^\s/@\"<>]*@")
 _PARAMETER = re.compile(r"(?i)([?&;](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)[^&;\s\"]+")
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*")
@@ -35,13 +36,14 @@ _BARE_MAC = re.compile(r"(?i)(\bmac[\w-]*[ \t]*[:=][ \t]*\"?)[0-9a-f]{12}\b")
 def masked_url(url: str) -> str:
     """An address for people to read: *** for user name and password, and for what looks like a secret in its query.
 
-    Takes any text, also one that is no address.
+    Takes any text, also one that is no address. Where a user name stands, everything up to the last @ goes: a password
+    that nobody encoded may hold any character.
     """
     scheme, found, rest = url.partition("://")
     if not found:
         return _PARAMETER.sub(rf"\1{MASK}", url)
     userinfo, rest = split_userinfo(rest)
-    masked = f"{scheme}://{rest}" if userinfo is None else f"{scheme}://{MASK}@{rest}"
+    masked = f"{scheme}://{rest}" if userinfo is None else f"{scheme}://{MASK}@{rest.rpartition('@')[2]}"
     return _PARAMETER.sub(rf"\1{MASK}", masked)
 
 
@@ -76,9 +78,8 @@ class Redactor:
         head = _AUTHORIZATION.sub(rf"\1{MASK}", raw[:cut].decode("latin-1"))
         head = _REALM.sub(rf'\1"{MASK}"', head)
         first, newline, rest = head.partition("\n")
-        version = "RTSP/1.0"
-        at = first.find(version)
-        first = first if at < 0 else self.text(first[:at]) + version + self.text(first[at + len(version) :])
+        start = _START_LINE.fullmatch(first)
+        first = f"{start[1]}{self.text(start[2])}{start[3]}" if start else self.text(first)
         lines = [line if _name(line) in _STRUCTURE else self.text(line) for line in rest.split("\n")]
         head = first + newline + "\n".join(lines)
         if len(body) != body_size:
@@ -99,7 +100,9 @@ def _forms(credentials: Credentials) -> set[str]:
             continue
         raw = text.encode()
         forms |= {
+            text,
             raw.decode("latin-1"),
+            text.encode("gb18030").decode("latin-1"),
             quote(text, safe=""),
             quote(text, safe="").replace("%", "%25"),
             quote_plus(text),

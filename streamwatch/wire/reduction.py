@@ -39,7 +39,7 @@ def _payload(payload: bytes) -> bytes:
     if kind == STAP_A:
         return _aggregate(payload)
     if bitstream.START_CODE[1:] in payload:
-        return bitstream.START_CODE[1:].join(map(_unit, payload.split(bitstream.START_CODE[1:])))
+        return bitstream.START_CODE[1:].join(map(_delimited, payload.split(bitstream.START_CODE[1:])))
     return _unit(payload)
 
 
@@ -47,6 +47,12 @@ def _unit(unit: bytes) -> bytes:
     if unit and unit[0] & 0x1F not in _SLICES and 0 < unit[0] & 0x1F < STAP_A:
         return unit
     return _head(unit, SLICE_HEAD)
+
+
+def _delimited(unit: bytes) -> bytes:
+    """A unit between start codes: its end is told by its last byte, behind which a zero may belong to the next code."""
+    reduced = _unit(unit)
+    return reduced[:-2] + unit[-2:]
 
 
 def _aggregate(payload: bytes) -> bytes:

@@ -140,7 +140,7 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
     redactor = Redactor(credentials)
     header = {
         "streamwatch_recording": FORMAT,
-        "url": masked_url(ask.url),
+        "url": _shown(ask),
         "depth": ask.depth.value,
         "at": rfc3339(recorder.at_us),
         "credentials": credentials is not None,
@@ -233,6 +233,16 @@ def _text(data: bytes) -> dict[str, Any]:
 
 def _binary(data: bytes) -> dict[str, Any]:
     return {"b64": base64.b64encode(data).decode("ascii")}
+
+
+def _shown(ask: Ask) -> str:
+    """The address, still one that can be asked, with *** in the place of its credentials."""
+    try:
+        address = parse_address(ask.url)
+    except UsageError:
+        return masked_url(ask.url)
+    scheme, _, rest = masked_url(address.url).partition("://")
+    return f"{scheme}://{rest}" if address.credentials is None else f"{scheme}://{MASK}@{rest}"
 
 
 def _credentials(ask: Ask) -> Credentials | None:
