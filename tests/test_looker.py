@@ -1,0 +1,182 @@
+"""Round in, Report out: against the simulated farm, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from streamwatch.clock import SystemClock
+from streamwatch.decoders.pool import DecoderPool, JailMode
+from streamwatch.errors import Reason
+from streamwatch.health import LoopLag
+from streamwatch.looker import Looker, LookerPolicy
+from streamwatch.model.look import Depth, Look, StreamKind
+from streamwatch.model.report import Credentials, Report, Round, Ticket
+from streamwatch.net.address import Guard
+from streamwatch.net.canary import Canaries
+from streamwatch.simulator.farm import Farm, FarmPlan
+
+CACHE = Path(__file__).resolve().parents[1] / ".run" / "farm-cache"
+
+
+@pytest.fixture
+async def farm() -> AsyncIterator[Farm]:
+    running = Farm(FarmPlan(villages=2, cameras=12, bind="127.9.0.0/16", cache_dir=CACHE))
+    await running.start()
+    yield running
+    await running.aclose()
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[DecoderPool]:
+    running = DecoderPool(workers=1, jail=JailMode.REQUIRED)
+    await running.start()
+    yield running
+    await running.aclose()
+
+
+def looker(pool: DecoderPool, policy: LookerPolicy | None = None) -> Looker:
+    clock = SystemClock()
+    return Looker(
+        "here",
+        pool=pool,
+        clock=clock,
+        policy=policy or LookerPolicy(),
+        guard=Guard(),
+        canaries=Canaries((), clock, 60),
+        lag=LoopLag(clock),
+    )
+
+
+def order(farm: Farm, window_ms: int = 0, deadline_ms: int = 3000, depth: Depth = Depth.PICTURE) -> Round:
+    cameras = farm.cameras
+    return Round(
+        id="r1",
+        village=1,
+        depth=depth,
+        due_us=SystemClock().utc_us(),
+        window_ms=window_ms,
+        tickets=tuple(
+            Ticket(
+                camera=number,
+                url=camera.sub_url,
+                stream=StreamKind.SUB,
+                offset_ms=number * window_ms // len(cameras),
+                deadline_ms=deadline_ms,
+                host=camera.address,
+                credentials=Credentials(camera.username, camera.password),
+            )
+            for number, camera in enumerate(cameras)
+        ),
+    )
+
+
+async def work(who: Looker, what: Round) -> list[Report]:
+    reports: list[Report] = []
+
+    async def emit(report: Report) -> None:
+        reports.append(report)
+
+    async with asyncio.timeout(60):
+        await who.work(what, emit)
+    return reports
+
+
+def looks_of(reports: list[Report]) -> dict[int, Look]:
+    return {look.camera: look for report in reports for look in report.looks}
+
+
+async def test_every_ticket_becomes_one_look_and_the_last_part_closes_the_round(farm: Farm, pool: DecoderPool) -> None:
+    """Twelve cameras, twelve looks with a picture measured; parts are numbered and only the last says so."""
+    reports = await work(looker(pool), order(farm, window_ms=1500))
+    looks = looks_of(reports)
+
+    assert len(looks) == sum(len(report.looks) for report in reports) == 12
+    assert {look.reason for look in looks.values()} == {None}
+    assert all((look.codec, look.width, look.height) == ("h264", 640, 360) for look in looks.values())
+    assert all(look.measure("luma_mean") for look in looks.values())
+    assert [report.part for report in reports] == list(range(len(reports)))
+    assert [report.last for report in reports] == [False] * (len(reports) - 1) + [True]
+    assert len(reports) >= 2
+
+
+async def test_looks_begin_at_their_offsets(farm: Farm, pool: DecoderPool) -> None:
+    """The stagger within the window is kept, to the tick of the loop."""
+    what = order(farm, window_ms=1200, depth=Depth.STREAM)
+    looks = looks_of(await work(looker(pool), what))
+
+    for ticket in what.tickets:
+        late_us = looks[ticket.camera].started_us - what.due_us - ticket.offset_ms * 1000
+        assert -5_000 <= late_us < 500_000
+
+
+async def test_a_bad_camera_costs_only_its_own_look(farm: Farm, pool: DecoderPool) -> None:
+    """One silent, one refusing, one with another password: nine others are as before."""
+    codes = [camera.code for camera in farm.cameras]
+    farm.set_fault(codes[0], "silent")
+    farm.set_fault(codes[1], "refused")
+    farm.set_fault(codes[2], "auth")
+    looks = looks_of(await work(looker(pool), order(farm, deadline_ms=1500)))
+
+    assert looks[0].reason is Reason.NET_TIMEOUT
+    assert looks[1].reason is Reason.NET_REFUSED
+    assert looks[2].reason is Reason.RTSP_AUTH
+    assert {looks[number].reason for number in range(3, 12)} == {None}
+
+
+async def test_a_second_look_compares_with_the_first(farm: Farm, pool: DecoderPool) -> None:
+    """The memory of a picture lives in the looker: the second look knows when the first one was."""
+    who = looker(pool)
+    first = looks_of(await work(who, order(farm)))
+    await asyncio.sleep(5.1)  # sooner than five seconds later nothing is compared
+    second = looks_of(await work(who, order(farm)))
+
+    assert {look.reference_us for look in first.values()} == {None}
+    assert all(second[number].reference_us == first[number].started_us for number in first)
+
+
+async def test_a_dead_decoder_is_ours_and_not_the_cameras(farm: Farm) -> None:
+    """A pool that never started gives ours.*, with the stream seen as flowing."""
+    pool = DecoderPool(workers=1, jail=JailMode.REQUIRED, wall_s=0.5)
+    looks = looks_of(await work(looker(pool), order(farm)))
+
+    assert all(look.reason is not None and look.reason.startswith("ours.") for look in looks.values())
+    assert all(look.media_flowed for look in looks.values())
+
+
+async def test_one_host_is_never_visited_by_more_than_its_limit(pool: DecoderPool) -> None:
+    """Eight cameras at one address and a limit of two: never more than two connections at once."""
+    now = most = 0
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.2)
+        now -= 1
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    url = f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+    tickets = tuple(
+        Ticket(camera=number, url=url, stream=StreamKind.MAIN, offset_ms=0, deadline_ms=5000, host="127.0.0.1")
+        for number in range(8)
+    )
+    what = Round(id="r", village=1, depth=Depth.REACH, due_us=SystemClock().utc_us(), window_ms=0, tickets=tickets)
+    looks = looks_of(await work(looker(pool, LookerPolicy(per_host=2)), what))
+    server.close()
+
+    assert len(looks) == 8
+    assert most == 2
+
+
+async def test_an_empty_round_is_answered(pool: DecoderPool) -> None:
+    """A round whose cameras all left is closed with no looks."""
+    what = Round(id="r", village=1, depth=Depth.REACH, due_us=0, window_ms=0)
+
+    (report,) = await work(looker(pool), what)
+
+    assert (report.last, report.looks) == (True, ())
