@@ -60,9 +60,9 @@ async def run_import(
     work = _Villages(Tree(await all_regions(conn))) if kind == VILLAGES else _Cameras(await village_names(conn), sealer)
     total = Difference(rejected=list(rows.rejected))
     refused = rows.rejected_total
-    async for part in _differences(conn, work, rows, now_us):
+    async for lines, part in _differences(conn, work, rows, now_us):
         if progress is not None:
-            progress(min(BATCH, len(rows.rows)))
+            progress(lines)
         total.created += part.created
         total.changed += [] if create_only else part.changed
         total.unchanged += part.unchanged + (len(part.changed) if create_only else 0)
@@ -153,12 +153,16 @@ class _Cameras:
 _Work = _Villages | _Cameras
 
 
-async def _differences(conn: Connection, work: _Work, file: ParsedFile, now_us: int) -> AsyncIterator[Difference]:
+async def _differences(
+    conn: Connection, work: _Work, file: ParsedFile, now_us: int
+) -> AsyncIterator[tuple[int, Difference]]:
+    """The difference of each batch, and of how many lines that is."""
     table = TABLES[work.kind]
     for at in range(0, len(file.rows), BATCH):
         said: list[Said] = []
         refused: list[Rejection] = []
-        for row in file.rows[at : at + BATCH]:
+        batch = file.rows[at : at + BATCH]
+        for row in batch:
             found = work.resolve(row.line, _values(file, row))
             if isinstance(found, Said):
                 said.append(found)
@@ -167,7 +171,7 @@ async def _differences(conn: Connection, work: _Work, file: ParsedFile, now_us: 
         stored = await rows_by_code(conn, table, [item.values["code"] for item in said])
         part = compare(work.kind, said, {code: work.opened(row) for code, row in stored.items()}, now_us)
         part.rejected += refused
-        yield part
+        yield len(batch), part
 
 
 def _values(file: ParsedFile, row: ParsedRow) -> dict[str, Any]:

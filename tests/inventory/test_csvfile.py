@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -108,6 +109,7 @@ def test_no_refusal_shows_a_password() -> None:
         "5,a,V,rtsp://u:geheim@h/,rtsp://u:geheim@g/,,",
         f"6,a,V,rtsp://h/,,{long},x",
         "7,a,V,rtsp://h/?x=1 password=geheim,,,",
+        "8,a,V,rtsp://u:geheim%0d%0aCSeq:1@h/,,,",
     )
 
     assert [(bad.line, bad.column, bad.value, bad.code) for bad in file.rejected] == [
@@ -118,6 +120,7 @@ def test_no_refusal_shows_a_password() -> None:
         (6, "sub_url", "rtsp://g/", "other_host"),
         (7, "username", "***", "too_long"),
         (8, "url", "rtsp://h/?x=1 password=***", "bad_url"),
+        (9, "url", "rtsp://***@h/", "bad_text"),
     ]
     assert "geheim" not in repr(file)
 
@@ -254,7 +257,5 @@ def test_no_bytes_break_the_reader(data: bytes, kind: str) -> None:
     """Whatever lies in the file: a list, refusals, or UsageError; never another error."""
     heads = {"cameras": b"code,name,village,url\n", "villages": b"code,name,region\n"}
     for raw in (data, heads[kind] + data):
-        try:
+        with contextlib.suppress(UsageError):
             parse_file(raw, kind)
-        except UsageError:
-            pass
