@@ -19,7 +19,7 @@ def finding(look: Look, masked_url: str, policy: Policy) -> dict[str, Any]:
         "stream": look.stream.value,
         "state": state_of(look).value,
         "faults": list(faults_of(look, policy)),
-        "blame": None if look.reason is None else blame_of(look.reason).value,
+        "blame": blame_of(look.reason),
         "step": None if look.step is None else look.step.value,
         "reason": None if look.reason is None else look.reason.value,
         "detail": look.detail or None,

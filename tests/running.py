@@ -44,6 +44,7 @@ class Farm:
 @contextlib.contextmanager
 def farm(folder: Path, *, villages: int, cameras: int, seed: int = 1) -> Iterator[Farm]:
     """A farm on loopback; its pictures are kept beside the work tree between runs."""
+    folder.mkdir(parents=True, exist_ok=True)
     cache = Path(__file__).resolve().parents[1] / ".run" / "farm-cache"
     process = subprocess.Popen(
         [
@@ -158,6 +159,7 @@ def start(data_dir: Path, *arguments: str, **settings: str) -> Service:
         "STREAMWATCH_LOG_FORMAT": "json",
         **{f"STREAMWATCH_{name}": value for name, value in settings.items()},
     }
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
     (data_dir / "endpoint.json").unlink(missing_ok=True)
     log = data_dir.parent / f"{data_dir.name}.log"
     with log.open("ab") as out:

@@ -44,8 +44,8 @@ async def demo(
         environ = dict(os.environ) | {
             "STREAMWATCH_DATA_DIR": str(folder),
             "STREAMWATCH_SCHEDULE__INTERVAL_S": str(interval_s),
-            "STREAMWATCH_LOOK__ALLOW_NETWORKS": '["127.0.0.0/8"]',
-            "STREAMWATCH_CANARIES__TARGETS": json.dumps([f"tcp://{urlsplit(ready['control']).netloc}"]),
+            "STREAMWATCH_LOOK__ALLOW_NETWORKS": "127.0.0.0/8",
+            "STREAMWATCH_CANARIES__TARGETS": f"tcp://{urlsplit(ready['control']).netloc}",
         }
         settings = load(None, environ)
         configure(settings)

@@ -141,3 +141,8 @@ def _memory_left(size: int) -> bool:
 
 def _short(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)[:120]
+
+
+def versions() -> dict[str, str]:
+    """PyAV's version and FFmpeg's, as `--version` names them."""
+    return {"av": av.__version__, "ffmpeg": av.ffmpeg_version_info}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import msgspec
 
@@ -19,19 +18,12 @@ from streamwatch.model.report import Report
 from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM, Standing
 from streamwatch.model.timeline import Segment
 from streamwatch.model.verdict import Attributed, Verdict
+from streamwatch.store.rounds import Mark
 from streamwatch.timeline import Booked, advance
 from streamwatch.verdict import Policy, judge
 
 Standings = Mapping[str, Standing]
 _encode = msgspec.msgpack.Encoder().encode
-
-
-class Mark(IntEnum):
-    """What a round's packed line says of one look."""
-
-    OWN_ROW = 0  # something changed: the standing rows say it exactly
-    AS_BEFORE = 1  # every dimension that stood was seen as before
-    NO_PICTURE = 2  # reach and stream as before; the picture was not judged
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ async def spawn(
         "-m",
         "streamwatch",
         *arguments,
-        env=environ,
+        env=dict(environ),
         pass_fds=tuple(pass_fds),
         stdin=asyncio.subprocess.DEVNULL,
     )
@@ -60,7 +60,7 @@ class Child:
         """Keeps it alive until `stop`."""
         pause = FIRST_PAUSE_S
         loop = asyncio.get_running_loop()
-        while not self._stopping:
+        while not self._ended():
             begun = loop.time()
             try:
                 self.process = await self._start()
@@ -70,7 +70,7 @@ class Child:
                 log.error("child.not_started", child=self.name, error=str(error))
             if self._lost is not None:
                 await self._lost()
-            if self._stopping:
+            if self._ended():
                 return
             if loop.time() - begun > STEADY_S:
                 pause = FIRST_PAUSE_S
@@ -78,6 +78,9 @@ class Child:
             log.warning("child.died", child=self.name, status=status, again_in_s=round(pause, 1))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads restarts, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _ended(self) -> bool:
+        return self._stopping
 
     async def stop(self) -> None:
         """Asks it to end, and ends it when it does not."""

@@ -18,7 +18,7 @@ from streamwatch.secrets import Sealer
 from streamwatch.service.core import Service
 from streamwatch.store.handles import Writer
 from streamwatch.store.inventory import load_inventory
-from streamwatch.store.maintenance import add_maintenance
+from streamwatch.store.timeline import add_maintenance
 
 Args = dict[str, Any]
 
