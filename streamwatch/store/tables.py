@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -101,12 +100,11 @@ segment = Table(
     Column("blame", String(12)),
     Column("origin", String(8), nullable=False),
     Column("learned_us", BigInteger, nullable=False),
-    Index("ix_segment_camera_to", "camera", "to_us"),
     sqlite_with_rowid=False,
 )
 
 standing = Table(
-    "standing",  # written when it changes; a later `last_us` is recovered from `round_hour`
+    "standing",  # written when it changes; a later `last_us` is recovered from `last_seen`
     metadata,
     Column("camera", Id, ForeignKey("camera.id"), primary_key=True),
     Column("dimension", String(40), primary_key=True),
@@ -137,6 +135,16 @@ round_hour = Table(
     Column("depth", String(8), primary_key=True),
     Column("vantage", String(64), primary_key=True),
     Column("hour_us", BigInteger, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+last_seen = Table(
+    "last_seen",  # of each camera the latest look that changed nothing, packed as round_hour: small, read at each start
+    metadata,
+    Column("village", Id, ForeignKey("village.id"), primary_key=True),
+    Column("depth", String(8), primary_key=True),
+    Column("vantage", String(64), primary_key=True),
     Column("body", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -114,6 +114,16 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "last_seen",
+        sa.Column("village", ID, nullable=False),
+        sa.Column("depth", sa.String(length=8), nullable=False),
+        sa.Column("vantage", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["village"], ["village.id"], name=op.f("fk_last_seen_village_village")),
+        sa.PrimaryKeyConstraint("village", "depth", "vantage", name=op.f("pk_last_seen")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "maintenance",
         sa.Column("id", ID, nullable=False),
         sa.Column("camera", ID, nullable=True),
@@ -155,7 +165,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("camera", "dimension", "from_us", name=op.f("pk_segment")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_segment_camera_to", "segment", ["camera", "to_us"], unique=False)
     op.create_table(
         "standing",
         sa.Column("camera", ID, nullable=False),
