@@ -17,6 +17,7 @@ from streamwatch.model.report import Credentials
 from streamwatch.wire import bitstream, sdp, transport
 from streamwatch.wire.auth import Authenticator
 from streamwatch.wire.depacketise import DEPACKETISERS, H264Depacketiser, KeyUnit
+from streamwatch.wire.fragments import take_run
 from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
 from streamwatch.wire.rtsp import (
     Closed,
@@ -131,6 +132,7 @@ class Conversation:
                     self._part(event)
                 else:
                     self._take(event, now)
+                    self._take_fragments()
                 if isinstance(event, Closed):
                     break
         except LookError as error:
@@ -285,6 +287,17 @@ class Conversation:
                     return
         if self.media_bytes > MAX_MEDIA_BYTES and self.keyframe is None:
             raise self._no_keyframe(f"in {self.media_bytes} bytes of media")
+
+    def _take_fragments(self) -> None:
+        """What is only more of an open unit, without the detour by way of events and packets."""
+        if self._depacketiser is None or self._track is None or self.keyframe is not None:
+            return
+        budget = MAX_MEDIA_BYTES - self.media_bytes
+        packets, size = take_run(
+            self._parser, self._tracker, self._depacketiser, self._channel, self._track.payload_type, budget
+        )
+        self.progress += packets
+        self.media_bytes += size
 
     def _accept(self, unit: KeyUnit, codec: str) -> None:
         sps = bitstream.parse_sps(unit.sps)

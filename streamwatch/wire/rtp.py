@@ -106,6 +106,16 @@ class SequenceTracker:
         self.dropped += 1
         return Order.DROP
 
+    def position(self) -> tuple[int, int]:
+        """The number that would be NEXT (-1 before the first packet), and the SSRC, for the fast path."""
+        return (-1 if self._last is None else (self._last + 1) & 0xFFFF), self._ssrc
+
+    def advance(self, count: int) -> None:
+        """The fast path took that many packets, each NEXT."""
+        if self._last is not None:
+            self._last = (self._last + count) & 0xFFFF
+            self._foreign = 0
+
     def _restart(self, packet: RtpPacket, order: Order) -> Order:
         self._last, self._ssrc, self._past, self._foreign = packet.sequence, packet.ssrc, None, 0
         return order

@@ -29,8 +29,7 @@ _VERSION = b"RTSP/1.0"
 _STATUS_LINE = re.compile(r"RTSP/1\.0 ([1-6][0-9]{2})(?: (.*))?", re.DOTALL)
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,64}) (\S+) RTSP/1\.0")
 _OTHER_PROTOCOL = re.compile(r"(?:RTSP|HTTP|SIP)/[0-9]\.[0-9] |ICY ")
-_BARE_CR = re.compile(rb"\r(?!\n|\Z)")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\Z)")
 _DIGITS = re.compile(r"[0-9]{1,10}")
 
 
@@ -150,6 +149,17 @@ class RtspParser:
         """Bytes of the connection that are consumed, events and skipped ones."""
         return self._dropped + self._at
 
+    def window(self) -> tuple[bytearray, int] | None:
+        """The bytes at hand and where the next event begins in them, for the fast path; None within a message."""
+        if self._head is not None or self._garbage or self._error is not None:
+            return None
+        return self._buffer, self._at
+
+    def advance(self, to: int) -> None:
+        """The fast path took complete packets of ours up to there."""
+        self._at = self._scanned = to
+        self._skipped = 0
+
     def receive(self, data: bytes) -> None:
         """Takes what arrived; b"" means that the peer closed."""
         if not data:
@@ -216,21 +226,22 @@ class RtspParser:
         if self._skipped > MAX_SKIPPED:
             raise protocol_error(f"more than {MAX_SKIPPED} bytes that are neither RTSP nor a channel of ours")
 
-    def _line(self, limit: int) -> bytes | None:
+    def _line(self, limit: int) -> str | None:
         """The next line without its end (CRLF or bare LF), not yet consumed; None needs more. Raises ValueError."""
         buffer, at = self._buffer, self._at
         fresh = max(at, self._scanned - 1)  # what was not looked at before, and the CR that may have ended it
         end = buffer.find(b"\n", self._scanned)
         stop = len(buffer) if end < 0 else end
         self._scanned = stop
-        view = bytes(memoryview(buffer)[fresh : min(stop, at + limit + 1)])
-        if _CONTROL.search(view):
-            raise ValueError("a NUL or control character")
-        if _BARE_CR.search(view):
-            raise ValueError("a carriage return without line feed")
+        view = buffer[fresh : min(stop, at + limit + 1)]
+        if _FORBIDDEN.search(view):
+            raise ValueError("a NUL, a control character, or a carriage return without line feed")
         if stop - at > limit + 1:
             raise ValueError(f"a line of more than {limit} bytes")
-        return None if end < 0 else bytes(memoryview(buffer)[at:end]).removesuffix(b"\r")
+        if end < 0:
+            return None
+        line = view if fresh == at else buffer[at:end]
+        return line.decode("latin-1").removesuffix("\r")
 
     def _end_line(self) -> None:
         self._at = self._scanned = self._scanned + 1
@@ -241,7 +252,7 @@ class RtspParser:
             line = self._line(MAX_START_LINE)
             if line is None:
                 return False
-            head = _start(line.decode("latin-1"))
+            head = _start(line)
         except ValueError:
             self._garbage = True
             self._consume(1)
@@ -275,7 +286,7 @@ class RtspParser:
             if line is None:
                 return None
             self._end_line()
-            head.add(line.decode("latin-1"))
+            head.add(line)
         end = self._at + head.length
         if len(self._buffer) < end:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -14,6 +15,7 @@ DEFAULT_PORTS: Final = {"rtsp": 554, "rtsps": 322}  # RFC 2326 section 3.2, RFC 
 MAX_URL: Final = 2048  # bytes; gortsplib's limit, and longer than any start line that we accept
 
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
 _DIGITS = re.compile(r"[0-9]{1,5}")
 
 
@@ -54,7 +56,7 @@ def parse_address(url: str) -> Address:
     scheme = found[1].lower() if found else ""
     if found is None or scheme not in DEFAULT_PORTS:
         raise UsageError(f"an address begins with rtsp:// or rtsps://, not {scheme or 'nothing'}://")
-    if len(url) > MAX_URL or any(ord(char) < 0x21 or ord(char) == 0x7F for char in url):
+    if len(url) > MAX_URL or _BLANK.search(url):
         raise UsageError(f"an address has at most {MAX_URL} characters, no blanks and no control characters")
     userinfo, rest = split_userinfo(url[found.end() :])
     cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
@@ -100,6 +102,7 @@ def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
     return _canonical(host), int(port) if port else DEFAULT_PORTS[scheme]
 
 
+@lru_cache(maxsize=4096)  # hosts only, no secrets; a looker meets each of its own again and again
 def _canonical(host: str) -> str:
     try:
         literal = ipaddress.ip_address(host)

@@ -83,7 +83,7 @@ class H264Depacketiser:
         self._in_band: set[int] = set()  # kinds of parameter sets that came in-band
         self._timestamp: int | None = None
         self._done: KeyUnit | None = None
-        self._fragmented: list[bytes] | None = None  # of the unit that an FU-A began; empty: not kept
+        self._fragmented: list[bytes | bytearray] | None = None  # of the unit that an FU-A began; empty: not kept
         self._reset()
         for unit in sprop:
             self._keep_parameter_set(unit, in_band=False)
@@ -122,13 +122,29 @@ class H264Depacketiser:
         if packet.marker and (self._has_slice or self._state is State.SKIPPING):
             self._end_picture()  # not on a marker of parameter sets or SEI alone (Ivel)
 
+    def open_unit(self) -> tuple[list[bytes | bytearray] | None, int, int, int] | None:
+        """For the fast path: the parts of the open unit (None: not kept), its timestamp, room in bytes and in parts.
+
+        None where no unit is open.
+        """
+        parts, timestamp = self._fragmented, self._timestamp
+        if parts is None or timestamp is None:
+            return None
+        if not parts:
+            return None, timestamp, MAX_ACCESS_UNIT, MAX_PARTS
+        return parts, timestamp, MAX_ACCESS_UNIT - self._size, MAX_PARTS - len(parts)
+
+    def grown(self, size: int) -> None:
+        """The fast path added `size` bytes to the open unit."""
+        self._size += size
+
     def pull(self) -> KeyUnit | None:
         """The keyframe that the last pushes completed, once; None where there is none."""
         done, self._done = self._done, None
         return done
 
     def _reset(self) -> None:
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._size = 0
         self._has_slice = False  # of any picture
         self._idr = False  # keyframe slices are being kept
@@ -165,7 +181,7 @@ class H264Depacketiser:
         if pps is None or sps is None or self._timestamp is None:
             self.unready += 1
             return
-        sets = [part for unit in (sps, *self._pps_of(sps)) for part in (START_CODE, unit)]
+        sets: list[bytes | bytearray] = [part for unit in (sps, *self._pps_of(sps)) for part in (START_CODE, unit)]
         self._done = KeyUnit(b"".join(sets + self._parts), sps, self._timestamp, not self._recovery)
 
     def _pps_of(self, sps: bytes) -> list[bytes]:
