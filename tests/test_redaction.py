@@ -32,6 +32,8 @@ def spellings(secret: str) -> dict[str, str]:
         "basic": f"sent {base64.b64encode(b'admin:' + raw).decode()}",
         "basic, next alignment": f"sent {base64.b64encode(b'admin2:' + raw).decode()}",
         "basic, third alignment": f"sent {base64.b64encode(b'admin22:' + raw).decode()}",
+        "base64 behind one letter": f"blobx{base64.b64encode(raw).decode()} end",
+        "base64 behind two letters": f"blobxx{base64.b64encode(raw).decode()} end",
         "bytes": f"got {raw!r}",
         "field": f"x={secret};",
     }
@@ -87,7 +89,7 @@ def test_the_rest_of_the_message_stays() -> None:
     redactor = Redactor()
     redactor.learn(["abcdef", "cdefgh", "abcd"])
 
-    assert redactor.redact("camera 17: abcdefgh, abcd; 10.0.0.1 end") == "camera 17: ***, ***; 10.0.0.1 end"
+    assert redactor.redact("camera 17: abcdefgh, abcd; abcdef end") == "camera 17: ***, ***; *** end"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,14 @@ def test_processes_that_start_together_share_one_key(tmp_path: Path) -> None:
         assert Sealer.open(tmp_path).unseal(str(number), blob).reveal() == "geheim"
 
 
+def test_a_key_that_another_process_made_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between looking and making there is a moment; replacing the key would lose what it sealed."""
+    blob = Sealer.open(tmp_path).seal("C-1", Secret("geheim"))
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+
+    assert Sealer.open(tmp_path).unseal("C-1", blob).reveal() == "geheim"
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     """Exit 78 with the command that mends it."""
