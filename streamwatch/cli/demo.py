@@ -44,6 +44,10 @@ async def demo(
         environ = dict(os.environ) | {
             "STREAMWATCH_DATA_DIR": str(folder),
             "STREAMWATCH_SCHEDULE__INTERVAL_S": str(interval_s),
+            # a short interval has short patience, so that every fault is named within two of them
+            "STREAMWATCH_LOOK__CONNECT_S": f"{min(5.0, interval_s * 0.15):g}",
+            "STREAMWATCH_LOOK__STEP_S": f"{min(10.0, interval_s * 0.2):g}",
+            "STREAMWATCH_LOOK__DEADLINE_S": f"{min(20.0, interval_s * 0.4):g}",
             "STREAMWATCH_LOOK__ALLOW_NETWORKS": "127.0.0.0/8",
             "STREAMWATCH_CANARIES__TARGETS": f"tcp://{urlsplit(ready['control']).netloc}",
         }
@@ -51,7 +55,7 @@ async def demo(
         configure(settings)
         await take_in(settings, folder / "villages.csv", folder / "cameras.csv")
         if not keep:
-            await write_history(settings, days=HISTORY_DAYS, seed=seed)
+            await write_history(settings, seed=seed)
         stop = asyncio.Event()
         showing = asyncio.create_task(_show_faults(ready["control"]))
         stack.callback(showing.cancel)

@@ -31,8 +31,8 @@ _FAILURES: Final = (Reason.NET_TIMEOUT, Reason.NET_REFUSED, Reason.MEDIA_NO_DATA
 _Stretch = tuple[int, int, State, str | None, Blame | None]
 
 
-async def write_history(settings: Settings, *, days: int, seed: int) -> None:
-    """Writes the last `days` days for every camera, up to now. The service must not run."""
+async def write_history(settings: Settings, *, seed: int) -> None:
+    """Writes a past for every camera, from its installation up to now. The service must not run."""
     now_us = SystemClock().utc_us()
     url = settings.database_url or default_url(settings.data_dir)
     writer = open_writer(url)
@@ -40,7 +40,8 @@ async def write_history(settings: Settings, *, days: int, seed: int) -> None:
         with DataDir(settings.data_dir).lock("demo", now_us):
             async with writer.connect() as conn:
                 inventory = await load_inventory(conn, Sealer.open(settings.data_dir), settings.schedule.interval_s)
-            segments = list(invent(inventory, now_us - days * 24 * HOUR_US, now_us, seed))
+            from_us = min((camera.installed_us for camera in inventory.cameras.values()), default=now_us)
+            segments = list(invent(inventory, from_us, now_us, seed))
             for at in range(0, len(segments), 5_000):
                 batch = Batch(segments=tuple(segments[at : at + 5_000]), learned_us=now_us)
                 async with writer.begin() as conn:
