@@ -62,13 +62,22 @@ def plane(y: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.clip(np.round(y), 0, 255).astype(np.uint8)
 
 
-def keyframes(pictures: list[NDArray[np.float64]], *, qp: int = 28, pix_fmt: str = "yuv420p") -> list[bytes]:
+def keyframes(
+    pictures: list[NDArray[np.float64]], *, qp: int = 28, pix_fmt: str = "yuv420p", slices: int = 1
+) -> list[bytes]:
     """Each picture as an IDR access unit with its parameter sets, by one x264 encoder at constant quantiser."""
     height, width = pictures[0].shape
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, pix_fmt
     encoder.time_base = Fraction(1, 25)
-    encoder.options = {"preset": "veryfast", "tune": "zerolatency", "qp": str(qp), "g": "1"}
+    encoder.options = {
+        "preset": "veryfast",
+        "tune": "zerolatency",
+        "qp": str(qp),
+        "g": "1",
+        "threads": "1",
+        "slices": str(slices),
+    }
     packets = []
     for number, picture in enumerate(pictures):
         frame = _framed(plane(picture), pix_fmt)
@@ -94,9 +103,9 @@ def _framed(luma: NDArray[np.uint8], pix_fmt: str) -> av.VideoFrame:
     return frame
 
 
-def keyframe(picture: NDArray[np.float64], *, qp: int = 28, pix_fmt: str = "yuv420p") -> bytes:
+def keyframe(picture: NDArray[np.float64], *, qp: int = 28, pix_fmt: str = "yuv420p", slices: int = 1) -> bytes:
     """One picture as an IDR access unit."""
-    return keyframes([picture], qp=qp, pix_fmt=pix_fmt)[0]
+    return keyframes([picture], qp=qp, pix_fmt=pix_fmt, slices=slices)[0]
 
 
 def bomb(width: int = 16_000, height: int = 16_000) -> bytes:
@@ -119,3 +128,8 @@ def _bits(fields: list[int | tuple[int, int]]) -> bytes:
             text += "0" * (len(code) - 1) + code
     text += "0" * (-len(text) % 8)
     return bytes(int(text[at : at + 8], 2) for at in range(0, len(text), 8))
+
+
+def first_slice(data: bytes) -> int:
+    """Where the start code of the first IDR slice begins."""
+    return data.index(START[1:] + b"\x65")

@@ -7,7 +7,7 @@ import pytest
 
 from streamwatch.decoders.codec import Codecs
 from streamwatch.errors import LookError, Reason, Step
-from tests.decoders.streams import START, bomb, keyframe, plane, street
+from tests.decoders.streams import START, bomb, first_slice, keyframe, plane, street
 
 MAX_PIXELS = 8_900_000
 
@@ -50,19 +50,29 @@ def test_codec_outside_the_allow_list_is_unsupported(codecs: Codecs) -> None:
         assert reason_of(codecs, keyframe(street()), name) is Reason.MEDIA_UNSUPPORTED_CODEC
 
 
-def test_every_truncation_is_broken_never_a_picture(codecs: Codecs) -> None:
+@pytest.mark.parametrize("slices", [1, 4])
+def test_every_truncation_is_broken_never_a_picture(codecs: Codecs, slices: int) -> None:
     """The decoder conceals what is missing; a concealed picture is none. The next whole keyframe decodes."""
-    data = keyframe(street())
-    idr = data.rindex(START[1:] + b"\x65")
+    data = keyframe(street(), slices=slices)
+    assert data.count(START[1:] + b"\x65") == slices
+    idr = first_slice(data)
     for cut in [*range(idr + 4, len(data) - 8, max(1, (len(data) - idr) // 40)), len(data) - 8]:
         assert reason_of(codecs, data[:cut]) is Reason.MEDIA_BROKEN, cut
     assert codecs.decode("h264", data).luma.shape == (360, 640)
 
 
+def test_missing_slice_is_broken(codecs: Codecs) -> None:
+    """A packet lost on the way takes a whole slice along; the others decode, the picture is none."""
+    data = keyframe(street(), slices=4)
+    starts = [at for at in range(len(data)) if data[at : at + 4] == START[1:] + b"\x65"] + [len(data)]
+    for lost in range(4):
+        assert reason_of(codecs, data[: starts[lost]] + data[starts[lost + 1] :]) is Reason.MEDIA_BROKEN, lost
+
+
 def test_slice_of_random_bytes_is_broken(codecs: Codecs) -> None:
     """Noise behind honest parameter sets."""
     data = keyframe(street())
-    head = data[: data.rindex(START[1:] + b"\x65") + 4]
+    head = data[: first_slice(data) + 4]
     for seed in range(20):
         junk = np.random.default_rng(seed).bytes(5000)
         assert reason_of(codecs, head + junk) is Reason.MEDIA_BROKEN, seed
@@ -97,7 +107,7 @@ def test_keyframe_without_parameter_sets_never_borrows_those_of_another_camera(c
     """The reused context still holds the last camera's parameter sets; a bare slice must not decode with them."""
     data = keyframe(street())
     codecs.decode("h264", data)
-    bare = data[data.rindex(START[1:] + b"\x65") :]
+    bare = data[first_slice(data) :]
     assert reason_of(codecs, bare) is Reason.MEDIA_BROKEN
 
 

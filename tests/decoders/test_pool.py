@@ -346,6 +346,36 @@ def test_incomplete_jail_is_refused_where_it_is_required(mode: JailMode) -> None
 
 
 @linux
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs the 32-bit personality of x86_64")
+def test_worker_itself_takes_no_job_without_the_jail() -> None:
+    """The pool refuses it as well, but the decision is made where the bytes would be decoded."""
+    script = """
+        import ctypes, os, socket
+        assert ctypes.CDLL(None).personality(8) >= 0
+        from streamwatch.decoders import job, worker
+        ours, theirs = socket.socketpair()
+        if os.fork() == 0:
+            ours.close()
+            worker.serve(theirs.fileno(), max_pixels=10**6, headroom_bytes=2**27, jail_required=True)
+            os._exit(0)
+        theirs.close()
+        buffer = bytearray()
+        print(job.decode_hello(job.read_message(ours.fileno(), buffer)).jailed)
+        try:
+            job.write_all(ours.fileno(), job.framed(job.DecodeJob("h264", b"", None, 0)))
+        except BrokenPipeError:
+            pass
+        try:
+            print(job.read_message(ours.fileno(), buffer))
+        except ConnectionResetError:
+            print(None)
+        """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["False", "None"]
+
+
+@linux
 def test_start_and_score_run_on_uvloop() -> None:
     """The looker runs on uvloop: sockets, readers and kills behave there as well."""
 
