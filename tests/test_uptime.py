@@ -268,15 +268,24 @@ def test_days_and_months_are_those_of_shanghai() -> None:
     ]
 
 
-def test_months_follow_from_any_day_of_a_month() -> None:
-    """The next first of the month is found from the 1st as well as from the 31st, over the year's end."""
-    for start in ("2026-12-31T15:59:59.999999Z", "2026-12-30T16:00:00Z", "2026-11-30T16:00:00Z"):
-        assert told(windows(parse_rfc3339(start), parse_rfc3339("2027-02-01T00:00:00Z"), By.MONTH)) == [
-            start,
-            "2026-12-31T16:00:00Z",
-            "2027-01-31T16:00:00Z",
-            "2027-02-01T00:00:00Z",
-        ]
+@pytest.mark.parametrize("day", range(1, 32))
+def test_months_follow_from_any_day_of_a_month(day: int) -> None:
+    """The next first of the month is found from the 1st as well as from the 31st, also where February follows."""
+    start = f"2027-01-{day:02}T03:00:00Z"
+
+    assert told(windows(parse_rfc3339(start), parse_rfc3339("2027-03-31T16:00:00Z"), By.MONTH)) == [
+        start,
+        "2027-01-31T16:00:00Z",
+        "2027-02-28T16:00:00Z",
+        "2027-03-31T16:00:00Z",
+    ]
+
+
+def test_last_microsecond_of_a_year_belongs_to_it() -> None:
+    """Half open: the year ends at 16:00Z, and what begins there is the next one's."""
+    start, end = parse_rfc3339("2026-12-31T15:59:59.999999Z"), parse_rfc3339("2026-12-31T16:00:00.000001Z")
+
+    assert told(windows(start, end, By.MONTH))[1] == "2026-12-31T16:00:00Z"
 
 
 @pytest.mark.parametrize(

@@ -160,10 +160,7 @@ async def _write_rounds(conn: AsyncConnection, looks: Sequence[RoundLook]) -> in
                     unpacked += len(seen)
                 fresh.add(due_us, attempt, seen)
             hours.append({**row, "body": packed.encode()})
-        # Only what moved a last look goes on: `last` stays as small as its roster, however long it is kept.
-        for due_us, attempt, moving in fresh.last():
-            last.add(due_us, attempt, moving)
-        lasts.append({**key, "body": last.last().encode()})
+        lasts.append({**key, "body": last.last(fresh).encode()})
     await _execute(conn, _ROUND_HOURS, hours)
     await _execute(conn, _LAST_SEEN, lasts)
     return unpacked

@@ -90,17 +90,22 @@ class PackedHour:
         for (due_us, attempt), places in sorted(self._rounds.items()):
             yield due_us, attempt, tuple(_seen(due_us, camera, places[camera]) for camera in sorted(places))
 
-    def last(self) -> PackedHour:
-        """Only what recovery needs: of each camera and mark the latest look, and none that changed something."""
-        latest: dict[tuple[int, int], tuple[int, int, int]] = {}
-        for (due_us, attempt), places in self._rounds.items():
-            for camera, place in places.items():
-                if place.mark != Mark.OWN_ROW:
-                    key, when = (camera, place.mark), (due_us + place.half_s * HALF_US, due_us, attempt)
-                    latest[key] = max(when, latest.get(key, when))
+    def last(self, later: PackedHour | None = None) -> PackedHour:
+        """Only what recovery needs: of each camera and mark the latest look, and none that changed something.
+
+        Of `self` and `later` together. Two looks a camera at most: no cap of an hour applies.
+        """
+        latest: dict[tuple[int, int], tuple[int, int, int, Place]] = {}
+        for hour in (self, later or PackedHour()):
+            for (due_us, attempt), places in hour._rounds.items():
+                for camera, place in places.items():
+                    if place.mark != Mark.OWN_ROW:
+                        key = (camera, place.mark)
+                        found = (due_us + place.half_s * HALF_US, due_us, attempt, place)
+                        latest[key] = max(found, latest.get(key, found))
         kept = PackedHour()
-        for (camera, _mark), (_began_us, due_us, attempt) in latest.items():
-            kept._rounds.setdefault((due_us, attempt), {})[camera] = self._rounds[due_us, attempt][camera]
+        for (camera, _mark), (_began_us, due_us, attempt, place) in latest.items():
+            kept._rounds.setdefault((due_us, attempt), {})[camera] = place
             kept._looks += 1
         return kept
 

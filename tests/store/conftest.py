@@ -1,4 +1,4 @@
-"""A database of its own for each test."""
+"""A database of its own for each test, empty or with two villages of three cameras."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from streamwatch.store.engine import default_url, open_reader, open_writer
 from streamwatch.store.migrate import upgrade
+from streamwatch.store.tables import camera, region, village
 
 
 @pytest.fixture
@@ -34,3 +36,29 @@ async def reader(url: str) -> AsyncIterator[AsyncEngine]:
     engine = open_reader(url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture
+async def settled(writer: AsyncEngine) -> AsyncEngine:
+    """Region 1 over 2 and 3; village 20 in region 2 with cameras 201-203, village 30 in region 3 with 301-303."""
+    async with writer.begin() as connection:
+        for id_, parent in ((1, None), (2, 1), (3, 1)):
+            await connection.execute(insert(region).values(id=id_, code=f"r{id_}", name=f"{id_}", parent=parent))
+        for id_ in (2, 3):
+            await connection.execute(
+                insert(village).values(id=id_ * 10, code=f"v{id_}", name=f"{id_}", region=id_, created_us=0)
+            )
+            rows = [
+                {
+                    "id": n,
+                    "code": f"c{n}",
+                    "name": "",
+                    "village": id_ * 10,
+                    "url": "",
+                    "installed_us": 0,
+                    "created_us": 0,
+                }
+                for n in range(id_ * 100 + 1, id_ * 100 + 4)
+            ]
+            await connection.execute(insert(camera), rows)
+    return writer
