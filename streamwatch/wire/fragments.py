@@ -1,7 +1,8 @@
 """Stage 3, wire: the fast path for what most bytes of a look are: fragments in the middle of one large H.264 unit.
 
 It takes a run of complete packets that all of the slow path (`rtsp`, `rtp`, `depacketise.h264`) would only append to
-the unit that is open. All else is left to it: first and last fragments, gaps, other channels, whatever is odd. Both give the same outcome for the same bytes, which is tested; without it a look costs three times as much.
+the unit that is open. All else is left to it: first and last fragments, gaps, other channels, whatever is odd. Both
+give the same outcome for the same bytes, which is tested; without it a look costs twice as much.
 """
 
 from __future__ import annotations
