@@ -166,7 +166,7 @@ def masked(url: str, *, credentials: bool) -> str:
 def _picture(stand: Stand | None) -> PictureOut | None:
     if stand is None:
         return None
-    return PictureOut(state=stand.state, reason=stand.reason, since=rfc3339(stand.since_us))
+    return PictureOut(state=stand.state, reason=stand.reason, blame=stand.blame, since=rfc3339(stand.since_us))
 
 
 def _instant(us: int | None) -> str | None:

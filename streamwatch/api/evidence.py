@@ -14,7 +14,6 @@ from typing import Final
 from msgspec import structs
 
 from streamwatch.api.context import Context
-from streamwatch.api.problems import Problem
 from streamwatch.api.window import Window
 from streamwatch.model.live import CameraLive
 from streamwatch.model.scope import Scope
@@ -68,13 +67,7 @@ def service_of(camera: CountedCamera, window: Window) -> tuple[Interval, ...]:
 async def gather(
     context: Context, scope: Scope, cameras: Sequence[CountedCamera], dimensions: Collection[str], window: Window
 ) -> Evidence:
-    """The evidence of those cameras and dimensions. Raises 503 before the present is known for the first time."""
-    if context.view.status is None:
-        raise Problem(
-            503,
-            "service.unavailable",
-            "the present is not known yet: the service has not told it since this process began",
-        )
+    """The evidence of those cameras and dimensions; without a live view it is what the database knows."""
     for attempt in range(TRIES):
         async with context.reader.begin() as conn:
             found = await _read(conn, context, scope, cameras, dimensions, window, last=attempt == TRIES - 1)

@@ -40,19 +40,22 @@ class BodyLimit:
             await _refuse(scope, receive, send)
             return
         seen = 0
-        started = False
+        over = started = False
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, over
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > MAX_BODY_BYTES:
+                    over = True
                     raise _TooLargeError
             return message
 
         async def watched(message: Message) -> None:
             nonlocal started
+            if over and not started:
+                return  # FastAPI makes a 400 of what failed while it read the body: ours comes instead
             started = True
             await send(message)
 
@@ -61,6 +64,7 @@ class BodyLimit:
         except _TooLargeError:
             if started:
                 raise
+        if over and not started:
             await _refuse(scope, receive, send)
 
 

@@ -100,6 +100,7 @@ class PictureOut(Shape):
 
     state: State
     reason: str | None
+    blame: str | None
     since: Instant
 
 

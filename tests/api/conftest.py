@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,16 +11,33 @@ import pytest
 
 from streamwatch.api.app import create_app
 from streamwatch.live.view import View
-from streamwatch.store.engine import default_url, open_reader, open_writer
+from streamwatch.store.engine import database_path, default_url, open_reader, open_writer
 from streamwatch.store.migrate import upgrade
 from tests.api.world import INTERVAL_S, SESSION_KEY, STOOD, Service, StillClock, World, live, populate
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A database as the service left it, and its keys: made once, copied for each test."""
+    url = default_url(tmp_path_factory.mktemp("template"))
+
+    async def make() -> dict[str, str]:
+        await upgrade(url)
+        writer = open_writer(url)
+        async with writer.begin() as conn:
+            keys = await populate(conn)
+        await writer.dispose()  # closing the last connection puts the whole WAL into the file
+        return keys
+
+    keys = asyncio.run(make())
+    return database_path(url), keys
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, template: tuple[Path, dict[str, str]]) -> AsyncIterator[World]:
     """The world as the service left it a minute ago."""
     url = default_url(tmp_path)
-    await upgrade(url)
+    shutil.copyfile(template[0], database_path(url))
     writer, reader = open_writer(url), open_reader(url)
     view, clock, service = View(), StillClock(), Service()
     app = create_app(
@@ -29,9 +48,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         session_key=SESSION_KEY,
         default_interval_s=INTERVAL_S,
     )
-    made = World(app=app, view=view, clock=clock, service=service, writer=writer, reader=reader)
-    async with writer.begin() as conn:
-        made.keys = await populate(conn)
+    made = World(app=app, view=view, clock=clock, service=service, writer=writer, reader=reader, keys=dict(template[1]))
     made.tell(*live(*STOOD))
     yield made
     await reader.dispose()

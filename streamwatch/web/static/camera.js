@@ -3,7 +3,7 @@ import { get, post, query } from "./api.js";
 import { el, setText, remake } from "./dom.js";
 import { t, word, time, percent, duration } from "./words.js";
 import { timelineBar, describe } from "./bars.js";
-import { stateMark, faultChips, whyOf, sinceOf, section, notice } from "./parts.js";
+import { stateMark, faultChips, whyOf, blameOf, sinceOf, section, notice } from "./parts.js";
 import { explained, finding } from "./explain.js";
 
 const DAY_MS = 86_400_000;
@@ -58,7 +58,7 @@ export function camera(shell, id) {
     setText(under, `${one.village_name} · ${one.id}`);
     setText(back, `← ${t("page.back_village", { name: one.village_name })}`);
     back.setAttribute("href", `#/villages/${encodeURIComponent(one.village)}`);
-    remake(head, [one.state, one.picture, one.faults, whyOf(one), one.blame], () => state(one));
+    remake(head, [one.state, one.picture, one.faults, whyOf(one), blameOf(one)], () => state(one));
     remake(facts, [one, day.uptime.value, day.uptime.coverage], () => [
       fact(t("page.since"), time(sinceOf(one))), fact(t("page.last_look"), time(one.last_look_at)), fact(t("page.last_up"), time(one.last_up_at)),
       fact(t("page.uptime_24h"), percent(day.uptime.value)), fact(t("page.coverage"), percent(day.uptime.coverage)),
@@ -81,7 +81,7 @@ function state(one) {
   const parts = [stateMark("state", one.state)];
   if (one.picture && one.state === "up") parts.push(stateMark("picture", one.picture.state));
   parts.push(...faultChips(one.faults));
-  const words = [whyOf(one), one.blame ? `${t("page.blame")}: ${word("blame", one.blame)}` : ""].filter(Boolean).join(" · ");
+  const words = [whyOf(one), blameOf(one) ? `${t("page.blame")}: ${word("blame", blameOf(one))}` : ""].filter(Boolean).join(" · ");
   if (words) parts.push(el("span", { class: "why" }, words));
   return parts;
 }
@@ -92,12 +92,11 @@ function fact(label, value, kind) {
 
 function stretchTable(line) {
   const rows = line.items.slice(-STRETCHES).reverse().map((item) => el("tr", {},
-    el("td", { "data-label": t("page.from") }, time(item.from)),
-    el("td", { "data-label": t("page.to") }, item.to ? time(item.to) : t("page.to_now")),
-    el("td", { "data-label": t("page.state") }, describe(line.dimension, item)),
-    el("td", { "data-label": t("page.blame") }, word("blame", item.blame) || "–"),
-    el("td", { "data-label": t("page.length") }, duration((Date.parse(item.to ?? line.to) - Date.parse(item.from)) / 1000))));
-  const heads = ["page.from", "page.to", "page.state", "page.blame", "page.length"];
-  return el("table", { class: "cards small" }, el("caption", {}, word("dimension", line.dimension)),
-    el("thead", {}, el("tr", {}, ...heads.map((key) => el("th", { scope: "col" }, t(key))))), el("tbody", {}, ...rows));
+    el("td", { class: "once" }, time(item.from)),
+    el("td", { class: "once wide-only" }, item.to ? time(item.to) : t("page.to_now")),
+    el("td", {}, [describe(line.dimension, item), word("blame", item.blame)].filter(Boolean).join(" · ")),
+    el("td", { class: "number" }, duration((Date.parse(item.to ?? line.to) - Date.parse(item.from)) / 1000))));
+  const heads = [["page.from", null], ["page.to", "wide-only"], ["page.state", null], ["page.length", "number"]];
+  return el("table", { class: "small" }, el("caption", {}, word("dimension", line.dimension)),
+    el("thead", {}, el("tr", {}, ...heads.map(([key, kind]) => el("th", { scope: "col", class: kind }, t(key))))), el("tbody", {}, ...rows));
 }

@@ -17,8 +17,7 @@ export function explained(answer) {
   return [
     look.started_at ? el("p", { class: "muted" }, fullTime(look.started_at)) : null,
     ...finding(look),
-    el("div", { class: "columns" }, timings(look.timings_ms), measures(look.measures)),
-    thresholds(answer.thresholds),
+    el("div", { class: "columns" }, timings(look.timings_ms), measures(look.measures), thresholds(answer.thresholds)),
     transcript(answer.transcript),
   ].filter(Boolean);
 }
@@ -37,12 +36,10 @@ function measures(found) {
   return rows.length ? table(t("page.measures"), [t("page.measure"), t("page.value"), ""], rows) : null;
 }
 
-// A threshold is a row of plain values; its fault is named in words.
 function thresholds(found) {
-  const rows = (Array.isArray(found) ? found : Object.entries(found || {}).map(([name, value]) => ({ name, value })));
-  if (!rows.length) return null;
-  return table(t("page.thresholds"), [], rows.map((row) => el("tr", {}, ...Object.entries(row).map(([key, value]) =>
-    el("td", {}, key === "fault" || key === "name" ? word("fault", String(value)) : plain(value))))));
+  const rows = Object.entries(found || {}).map(([name, value]) =>
+    el("tr", {}, el("th", { scope: "row" }, el("code", {}, name)), el("td", { class: "number" }, typeof value === "number" ? number(value) : String(value))));
+  return rows.length ? table(t("page.thresholds"), [], rows) : null;
 }
 
 function transcript(lines) {
@@ -53,9 +50,8 @@ function transcript(lines) {
 
 function table(caption, heads, rows) {
   return el("div", { class: "scroll" }, el("table", { class: "small plain" }, el("caption", {}, caption),
-    heads.length ? el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))) : null,
+    heads.length ? el("thead", {}, el("tr", {}, ...heads.map((head, place) => el("th", { scope: "col", class: place === 1 ? "number" : null }, head)))) : null,
     el("tbody", {}, ...rows)));
 }
 
 const number = (value) => (Number.isInteger(value) ? String(value) : Number(value).toPrecision(4));
-const plain = (value) => (value === null ? "–" : typeof value === "number" ? number(value) : typeof value === "object" ? JSON.stringify(value) : String(value));

@@ -5,7 +5,7 @@ import { t, percent } from "./words.js";
 import { hourBar } from "./bars.js";
 import { cameraTable, section, notice, toggle } from "./parts.js";
 
-const WORST = 20;
+const WORST = 8; // at first, and with each "more"
 const VILLAGES = 100; // at first, and with each "more"
 
 const TILES = [
@@ -18,7 +18,7 @@ const TILES = [
 
 export function overview(shell) {
   let most = VILLAGES;
-  let loaded = false;
+  let bad = WORST;
   const tiles = el("ul", { class: "tiles" });
   const values = TILES.map(([key, kind]) => {
     const value = el("strong", {}, "–");
@@ -35,31 +35,30 @@ export function overview(shell) {
   const worst = cameraTable(t("page.worst"), { village: true });
   const calm = notice(t("page.worst_none"));
   calm.hidden = true;
-  const cut = el("p", { class: "lead", hidden: true }, t("page.worst_more", { count: WORST }));
+  const worse = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => { bad += WORST * 4; shell.refresh(); } }, t("page.more"));
 
   const root = el("div", { class: "view" },
     el("h1", { class: "hidden-text" }, t("page.title")), tiles,
-    section(t("page.worst"), t("page.worst_lead"), calm, worst.table, cut),
+    section(t("page.worst"), t("page.worst_lead"), calm, worst.table, worse),
     section(t("page.villages"), t("page.hint_uptime"), el("div", { class: "tools" }, search), none, villages.table, more));
 
   async function refresh() {
-    const [now, found, bad] = await Promise.all([
+    const [now, found, ill] = await Promise.all([
       get("/overview"),
       list("/villages", { rates: "24h", text: search.value.trim() }, most),
-      list("/cameras", { sort: "worst" }, WORST),
+      list("/cameras", { sort: "worst" }, bad),
     ]);
     TILES.forEach(([, , of], place) => setText(values[place], of(now).toLocaleString("en")));
     sync(villages.body, found.items, (village) => village.code, villages.make, villages.update);
     setText(none, search.value.trim() ? t("page.empty") : t("page.no_villages"));
     toggle(villages.table, none, found.items.length);
     show(more, found.more);
-    sync(worst.body, bad.items, (camera) => camera.id, worst.make, worst.update);
-    toggle(worst.table, calm, bad.items.length);
-    show(cut, bad.more);
-    loaded = true;
+    sync(worst.body, ill.items, (camera) => camera.id, worst.make, worst.update);
+    toggle(worst.table, calm, ill.items.length);
+    show(worse, ill.more);
     return { now, madeUp: found.items.some((village) => village.last_24h?.made_up) };
   }
-  return { root, title: t("page.title"), refresh, loaded: () => loaded };
+  return { root, title: t("page.title"), refresh };
 }
 
 const COLUMNS = ["page.village", "page.now", "page.faults", "page.uptime_24h", "page.coverage", "page.last_24h"];

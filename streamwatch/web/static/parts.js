@@ -25,6 +25,9 @@ export function whyOf(camera) {
   return words.join(" · ");
 }
 
+// Whose it is: the stream's, or that of a picture with something wrong.
+export const blameOf = (camera) => camera.blame || (camera.state === "up" && camera.picture?.state === "down" ? camera.picture.blame : null);
+
 // Since when it is as bad as it is now.
 export function sinceOf(camera) {
   if (camera.state !== "up") return camera.state_since;
@@ -37,7 +40,7 @@ export function when(element, instant) {
   setAttr(element, "title", instant ? `${fullTime(instant)} · ${duration((Date.now() - Date.parse(instant)) / 1000)}` : null);
 }
 
-const COLUMNS = ["page.camera", "page.state", "page.faults", "page.why", "page.blame", "page.since", "page.last_look"];
+const COLUMNS = ["page.camera", "page.state", "page.why", "page.blame", "page.since", "page.last_look"];
 
 // A table of cameras: at the worst list with the village, in a village without it.
 export function cameraTable(caption, { village }) {
@@ -52,9 +55,9 @@ export function cameraTable(caption, { village }) {
     const under = el("span", { class: "under" });
     cells[0].append(name, under);
     const row = el("tr", {}, ...cells);
-    row.cells_ = { name, under, state: cells[1], faults: cells[2], why: cells[3], blame: cells[4] };
-    row.cells_.since = cells[5].appendChild(el("time", {}));
-    row.cells_.look = cells[6].appendChild(el("time", {}));
+    row.cells_ = { name, under, state: cells[1], why: cells[2], blame: cells[3] };
+    row.cells_.since = cells[4].appendChild(el("time", {}));
+    row.cells_.look = cells[5].appendChild(el("time", {}));
     return row;
   };
   const update = (row, camera) => {
@@ -62,9 +65,12 @@ export function cameraTable(caption, { village }) {
     setText(to.name, camera.name);
     setText(to.under, village ? `${camera.village_name} · ${camera.id}` : camera.id);
     remake(to.state, camera.state, (state) => stateMark("state", state));
-    remake(to.faults, camera.faults, (faults) => (faults.length ? faultChips(faults) : el("span", { class: "muted" }, t("page.none"))));
-    setText(to.why, whyOf(camera) || "–");
-    setText(to.blame, word("blame", camera.blame) || "–");
+    const why = whyOf(camera);
+    remake(to.why, [camera.faults, why], () => [...faultChips(camera.faults), why || (camera.faults.length ? null : "–")]);
+    const blame = word("blame", blameOf(camera));
+    setText(to.blame, blame || "–");
+    to.why.classList.toggle("empty", !why && !camera.faults.length);
+    to.blame.classList.toggle("empty", !blame);
     when(to.since, sinceOf(camera));
     when(to.look, camera.last_look_at);
   };
