@@ -69,6 +69,8 @@ def split_userinfo(rest: str) -> tuple[str | None, str]:
     """What follows a scheme, as userinfo (None where there is none) and the rest."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     at = authority.rfind("@")
+    if at == len(authority) - 1 and at >= 0:  # "u:p@/ss@host": no host there, so the password goes on
+        at = rest.rfind("@")
     if at < 0 and "@" in rest and _DIGITS.fullmatch(authority.rpartition(":")[2]) is None and ":" in authority:
         at = rest.rfind("@")  # "admin:pa/ss@host": what looks like a port is none, so the password goes on
         if authority.startswith("["):

@@ -21,6 +21,7 @@ from streamwatch.wire.url import Origin, parse_address
         ("rtsp://u:p%40%3a@h/a", Origin("rtsp", "h", 554), "rtsp://h/a", ("u", "p@:")),
         ("rtsp://u:p@ss:w@h:554/a", Origin("rtsp", "h", 554), "rtsp://h:554/a", ("u", "p@ss:w")),
         ("rtsp://admin:pa/ss#1@h/a", Origin("rtsp", "h", 554), "rtsp://h/a", ("admin", "pa/ss#1")),
+        ("rtsp://u:p:@/1@h:554/a", Origin("rtsp", "h", 554), "rtsp://h:554/a", ("u", "p:@/1")),
         ("rtsp://h/live@1?x=a@b", Origin("rtsp", "h", 554), "rtsp://h/live@1?x=a@b", None),
         ("rtsp://h:554/live@1", Origin("rtsp", "h", 554), "rtsp://h:554/live@1", None),
         ("rtsp://h?channel=1", Origin("rtsp", "h", 554), "rtsp://h?channel=1", None),
