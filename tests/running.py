@@ -160,7 +160,6 @@ def start(data_dir: Path, *arguments: str, **settings: str) -> Service:
         **{f"STREAMWATCH_{name}": value for name, value in settings.items()},
     }
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    (data_dir / "endpoint.json").unlink(missing_ok=True)
     log = data_dir.parent / f"{data_dir.name}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(

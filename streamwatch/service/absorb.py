@@ -103,10 +103,13 @@ def _take(
     changed: set[str] = set()
     asked: set[str] = set()
     late, blips = False, 0
+    picture = current.get(PICTURE)
     for opinion in verdict.opinions:
         known = current.get(opinion.dimension)
-        if known is None and opinion.dimension.startswith(FAULT_PREFIX) and opinion.state is not State.DOWN:
-            continue  # a fault never seen at this camera takes no row
+        if known is None and opinion.dimension.startswith(FAULT_PREFIX):
+            if opinion.state is not State.DOWN:
+                continue  # a fault never seen at this camera takes no row
+            known = _absent_so_far(opinion.dimension, picture)
         step = advance(known, look.camera, opinion, look.started_us, grace_us)
         late |= step.late
         blips += step.blip
@@ -133,6 +136,13 @@ def _take(
             last_look_us=look.started_us,
             last_up_us=look.started_us if up else before.last_up_us,
         )
+
+
+def _absent_so_far(dimension: str, picture: Standing | None) -> Standing | None:
+    """Where a fault stood before it was seen for the first time: absent for as long as the picture has been judged."""
+    if picture is None or picture.state is State.UNKNOWN:
+        return None
+    return Standing(picture.camera, dimension, State.UP, None, None, picture.since_us, picture.last_us)
 
 
 def _mark(current: Standings, asked: set[str], changed: set[str], *, late: bool) -> Mark:

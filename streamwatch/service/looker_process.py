@@ -19,7 +19,7 @@ from streamwatch.clock import Clock, SystemClock
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.fleet.local import Channel, SocketChannel
 from streamwatch.health import LoopLag
-from streamwatch.logs import configure
+from streamwatch.logs import configure, hide_secrets
 from streamwatch.looker import Looker
 from streamwatch.model.report import Report, Round, VersionError, decode_round, encode
 from streamwatch.net.address import Guard, parse_networks
@@ -55,6 +55,7 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
     await pool.start()
     background = [asyncio.create_task(lag.run()), asyncio.create_task(canaries.run())]
     rounds: set[asyncio.Task[None]] = set()
+    hidden: set[str] = set()  # the logs know these passwords already
 
     async def emit(report: Report) -> None:
         await channel.send(encode(report))
@@ -74,6 +75,8 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
             except (msgspec.MsgspecError, VersionError) as error:
                 log.error("round.unreadable", error=str(error))
                 continue
+            hide_secrets(fresh := [word for word in _passwords(order) if word not in hidden])
+            hidden.update(fresh)
             task = asyncio.create_task(work(order))
             rounds.add(task)
             task.add_done_callback(rounds.discard)
@@ -82,6 +85,10 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
             task.cancel()
         await asyncio.gather(*rounds, *background, return_exceptions=True)
         await pool.aclose()
+
+
+def _passwords(order: Round) -> list[str]:
+    return [ticket.credentials.password for ticket in order.tickets if ticket.credentials is not None]
 
 
 def die_with_parent() -> None:

@@ -24,6 +24,7 @@ from streamwatch.datadir import DataDir
 from streamwatch.errors import ConfigError
 from streamwatch.health import LoopLag
 from streamwatch.live.server import LiveServer
+from streamwatch.logs import hide_secrets
 from streamwatch.secrets import Sealer
 from streamwatch.service import looker_process, web_process
 from streamwatch.service.children import Child, spawn
@@ -104,6 +105,7 @@ async def run(
             first = await ensure_administrator(conn, clock.utc_us())
         login = None if first is None else Login(*first)
         if login is not None:
+            hide_secrets((login.password, login.key))
             data_dir.write_private(data_dir.admin_key, login.key.encode())
         async with writer.connect() as conn:
             standings = await load_standings(conn)
