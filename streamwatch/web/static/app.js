@@ -57,7 +57,8 @@ async function refresh() {
   again = false;
   const shown = view;
   try {
-    const [found, now] = await Promise.all([shown.refresh(), get("/overview")]);
+    const now = await get("/overview"); // also tells the time: a browser's clock may be wrong
+    const found = await shown.refresh(now);
     if (shown === view) {
       banner.demo = found?.madeUp ? t("page.demo") : null;
       banner.service = serviceText(now);

@@ -45,8 +45,8 @@ export function camera(shell, id) {
     shell.refresh();
   }
 
-  async function refresh() {
-    const window = { from: new Date(Date.now() - DAY_MS).toISOString() };
+  async function refresh(now) {
+    const window = { from: new Date(Date.parse(now.at) - DAY_MS).toISOString() };
     const [one, stream, picture, day] = await Promise.all([
       get(path),
       get(`${path}/timeline${query({ ...window, dimension: "stream" })}`),

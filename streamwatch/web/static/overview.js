@@ -1,5 +1,5 @@
 // The first view: headline counts, villages with their last day, and the cameras that need somebody.
-import { get, list } from "./api.js";
+import { list } from "./api.js";
 import { el, setText, sync, remake, show } from "./dom.js";
 import { t, percent } from "./words.js";
 import { hourBar } from "./bars.js";
@@ -42,9 +42,8 @@ export function overview(shell) {
     section(t("page.worst"), t("page.worst_lead"), calm, worst.table, worse),
     section(t("page.villages"), t("page.hint_uptime"), el("div", { class: "tools" }, search), none, villages.table, more));
 
-  async function refresh() {
-    const [now, found, ill] = await Promise.all([
-      get("/overview"),
+  async function refresh(now) {
+    const [found, ill] = await Promise.all([
       list("/villages", { rates: "24h", text: search.value.trim() }, most),
       list("/cameras", { sort: "worst" }, bad),
     ]);
@@ -56,7 +55,7 @@ export function overview(shell) {
     sync(worst.body, ill.items, (camera) => camera.id, worst.make, worst.update);
     toggle(worst.table, calm, ill.items.length);
     show(worse, ill.more);
-    return { now, madeUp: found.items.some((village) => village.last_24h?.made_up) };
+    return { madeUp: found.items.some((village) => village.last_24h?.made_up) };
   }
   return { root, title: t("page.title"), refresh };
 }
