@@ -1,0 +1,1 @@
+"""Benchmarks: one question a file. They print figures and ratios; they pass and fail nothing."""

@@ -1,0 +1,100 @@
+"""The simulated farm as a process of its own, whose CPU is not counted, and its cameras as a client sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.measure import BenchmarkError
+from streamwatch.clock import SystemClock
+from streamwatch.ingest.session import Limits, converse
+from streamwatch.model.look import Depth
+from streamwatch.model.report import Credentials
+from streamwatch.net.address import Guard
+from streamwatch.wire.conversation import Ask, Keyframe
+
+READY_S = 180.0  # rendering all scenes takes about 20 s; the cache makes it one
+END_S = 10.0
+SIZES = {"360p": "sub", "720p": "main"}  # the farm's streams: 640x360 and 1280x720
+
+
+@dataclass(frozen=True, slots=True)
+class FarmCamera:
+    """A camera of the farm: where it answers and as whom."""
+
+    sub_url: str
+    main_url: str
+    credentials: Credentials
+
+    def url(self, size: str) -> str:
+        """The address of the stream of that size, without credentials."""
+        return self.main_url if SIZES[size] == "main" else self.sub_url
+
+    @property
+    def host(self) -> str:
+        """Its address."""
+        return urlsplit(self.sub_url).hostname or ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningFarm:
+    """Its process and its cameras."""
+
+    pid: int
+    cameras: tuple[FarmCamera, ...]
+
+
+@asynccontextmanager
+async def farm(count: int, cache: Path) -> AsyncIterator[RunningFarm]:
+    """`count` healthy cameras in one village, for as long as the context lasts; clips are kept in `cache`."""
+    with tempfile.TemporaryDirectory(prefix="streamwatch-bench-") as folder:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "streamwatch.simulator", "--villages=1", f"--cameras={count}",
+            f"--inventory={folder}", f"--cache={cache}", stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(READY_S):
+                if not await process.stdout.readline():
+                    raise BenchmarkError("the simulated farm could not start; what it said is above")
+            yield RunningFarm(process.pid, _listed(Path(folder) / "cameras.csv"))
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            try:
+                async with asyncio.timeout(END_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def _listed(path: Path) -> tuple[FarmCamera, ...]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            FarmCamera(row["sub_url"], row["url"], Credentials(row["username"], row["password"]))
+            for row in csv.DictReader(file)
+        )
+
+
+async def keyframes(cameras: Sequence[FarmCamera], size: str, each: int) -> list[Keyframe]:
+    """`each` keyframes of every camera, fetched as a look fetches them; the farm renders what it has not yet."""
+
+    async def fetch(camera: FarmCamera) -> list[Keyframe]:
+        found = []
+        for _ in range(each):
+            ask = Ask(camera.url(size), Depth.STREAM, camera.credentials)
+            heard = await converse(ask, Limits(5.0, READY_S, READY_S), clock=SystemClock(), guard=Guard())
+            if heard.keyframe is None:
+                raise BenchmarkError(f"no keyframe from {camera.url(size)}: {heard.failure}")
+            found.append(heard.keyframe)
+        return found
+
+    return [keyframe for some in await asyncio.gather(*(fetch(camera) for camera in cameras)) for keyframe in some]

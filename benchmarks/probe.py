@@ -1,0 +1,99 @@
+"""What does one look cost? Our looker at depths reach, stream and picture, one at a time and 16 at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from benchmarks import floor
+from benchmarks.cameras import SIZES, farm, keyframes
+from benchmarks.looking import Bench, Pass, bench
+from benchmarks.measure import Result
+from streamwatch.model.look import Depth
+from streamwatch.wire.conversation import Keyframe
+
+MANY = 16  # looks at once
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`rounds` over all cameras make one sample at MANY looks at once; a third of them, one at a time, the other."""
+
+    cameras: int = 24
+    runs: int = 5
+    rounds: int = 12
+    sizes: tuple[str, ...] = tuple(SIZES)
+    full: bool = True
+
+
+FULL = Plan()
+QUICK = Plan(cameras=16, runs=3, rounds=5, full=False)
+
+
+def run(plan: Plan, cache: Path) -> Result:
+    """Runs are interleaved: every run takes one sample of everything, so that a noisy minute touches all alike."""
+    return uvloop.run(_run(plan, cache))
+
+
+async def _run(plan: Plan, cache: Path) -> Result:
+    result = Result("probe", {"cameras": plan.cameras, "runs": plan.runs, "rounds": plan.rounds, "full": plan.full})
+    async with farm(plan.cameras, cache) as running, bench(running.cameras, running.pid) as ours:
+        frames = {size: await keyframes(running.cameras, size, 2) for size in plan.sizes}
+        for size in plan.sizes:
+            await ours.looks(Depth.PICTURE, size, MANY, 1)  # opens the decoders' contexts, fills the looker's memory
+        for _ in range(plan.runs):
+            await _sample(result, ours, plan, frames)
+    for size in plan.sizes:
+        result.ratio(f"us_over_floor_{size}", f"us.picture_{size}.cpu_ms", f"floor.decode_{size}.cpu_ms")
+    result.notes += NOTES
+    return result
+
+
+async def _sample(result: Result, ours: Bench, plan: Plan, frames: dict[str, list[Keyframe]]) -> None:
+    add = result.samples.add
+    for at_once, suffix, rounds in ((MANY, "", plan.rounds), (1, ".c1", max(1, plan.rounds // 3))):
+        reach = await ours.looks(Depth.REACH, plan.sizes[0], at_once, rounds)
+        add(f"us.reach{suffix}.cpu_us", reach.cpu_ms * 1000)
+        _pace(result, f"us.reach{suffix}", reach)
+        for size in plan.sizes:
+            stream = await ours.looks(Depth.STREAM, size, at_once, rounds)
+            add(f"us.stream_{size}{suffix}.cpu_ms", stream.cpu_ms)
+            _pace(result, f"us.stream_{size}{suffix}", stream)
+            picture = await ours.looks(Depth.PICTURE, size, at_once, rounds)
+            add(f"us.picture_{size}{suffix}.cpu_ms", picture.cpu_ms)
+            _pace(result, f"us.picture_{size}{suffix}", picture)
+            if at_once == MANY:
+                await overhead(result, ours, size, picture, frames[size])
+    for size in plan.sizes:
+        add(f"keyframe_{size}_bytes", sum(len(frame.data) for frame in frames[size]) / len(frames[size]))
+        add(f"floor.decode_{size}.cpu_ms", floor.decode_ms(frames[size]))
+        add(f"score_{size}.cpu_ms", floor.score_ms(frames[size]))
+
+
+async def overhead(result: Result, ours: Bench, size: str, picture: Pass, frames: list[Keyframe]) -> None:
+    """All of a picture look but decoding and scoring, both halves measured: the looker's process, and what a worker
+    does around its picture."""
+    middle = sorted(frames, key=lambda frame: len(frame.data))[len(frames) // 2]
+    worker_us = await ours.hand_over_us(middle.data, max(50, picture.looks // 2))
+    looker_us = picture.spent.own_s / picture.looks * 1e6
+    result.samples.add(f"look_overhead_us_{size}", looker_us + worker_us)
+    result.samples.add(f"us.picture_{size}.looker_us", looker_us)
+    result.samples.add(f"us.picture_{size}.worker_us", worker_us)
+
+
+def _pace(result: Result, name: str, done: Pass) -> None:
+    result.samples.add(f"{name}.looks_per_s", done.looks / done.wall_s)
+    result.samples.add(f"{name}.median_ms", done.median_ms)
+
+
+NOTES = [
+    f"Without a suffix {MANY} looks at once, with .c1 one at a time; median_ms is a look's own duration.",
+    "Loopback: part of the work to receive is done in the sender's context, and the farm sends a keyframe at once on "
+    "PLAY. On a network the part without decoding costs more, and a look waits for the next keyframe.",
+    "CPU is user and system of the looker's process and its decoders; the farm has a process of its own, not counted.",
+    "look_overhead_us is looker_us (the looker's process, all of it) and worker_us (what a decoder does around its "
+    "picture: it takes the job and answers, measured with jobs that it refuses; packing a full result is not in it).",
+    "floor: the same cameras' keyframes, decoded in one thread by the product's decoder, nothing else.",
+]

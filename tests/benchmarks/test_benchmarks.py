@@ -1,0 +1,98 @@
+"""Every benchmark answers with the object that others rely on; no test looks at how fast anything was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import inventory, measure, peers, probe, show
+from benchmarks.measure import BenchmarkError, CpuMeter, Result
+from streamwatch.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered clips, made once for all tests here."""
+    return tmp_path_factory.mktemp("clips")
+
+
+def shaped(result: Result) -> dict[str, Any]:
+    """The result as JSON gives it back, its shape checked."""
+    found: dict[str, Any] = json.loads(json.dumps(result.to_json(measure.machine())))
+    assert list(found) == ["benchmark", "machine", "fixture", "figures", "ratios", "notes"]
+    assert found["fixture"]["full"] is False
+    for name, spread in found["figures"].items():
+        assert list(spread) == ["min", "median", "max", "n"], name
+        assert 0 <= spread["min"] <= spread["median"] <= spread["max"], name
+        assert spread["n"] >= 1, name
+    assert all(ratio > 0 for ratio in found["ratios"].values())
+    assert found["machine"]["cores"] >= 1
+    return found
+
+
+def test_probe_names_its_figures(cache: Path) -> None:
+    """The probe benchmark gives CPU by depth, one at a time and many at once, and the overhead of a look."""
+    found = shaped(probe.run(replace(probe.QUICK, cameras=2, runs=1, rounds=2, sizes=("360p",)), cache))
+    wanted = {"us.reach.cpu_us", "us.stream_360p.cpu_ms", "us.picture_360p.cpu_ms", "look_overhead_us_360p"}
+    assert wanted | {"us.picture_360p.c1.looks_per_s"} <= set(found["figures"])
+
+
+def test_peers_are_measured_or_noted(cache: Path) -> None:
+    """Each peer has its figure and ratio, or a note that names it: never a silent gap."""
+    found = shaped(peers.run(replace(peers.QUICK, cameras=2, runs=1, rounds=1, sizes=("360p",)), cache))
+    assert {"us.picture_360p.cpu_ms", "pyav.picture_360p.cpu_ms"} <= set(found["figures"])
+    assert {"pyav_over_us_360p", "pyav_default_over_us_360p", "us_over_floor_360p"} <= set(found["ratios"])
+    for peer in ("opencv", "ffmpeg", "ffprobe", "gstreamer"):
+        assert f"{peer}_over_us_360p" in found["ratios"] or any(note.startswith(peer) for note in found["notes"]), peer
+
+
+def test_inventory_counts_what_it_imported(cache: Path) -> None:
+    """The inventory benchmark imports its list, and again, and says how many lines it had."""
+    found = shaped(inventory.run(replace(inventory.QUICK, cameras=40, runs=1), cache))
+    assert {"import_126000_s", "import_rss_mb", "import_same_s"} <= set(found["figures"])
+    assert found["fixture"]["cameras"] == 40
+    assert found["fixture"]["villages"] == 2
+
+
+def test_the_meter_counts_a_child_that_lives() -> None:
+    """CPU of a child that is still running is counted, one that was set apart is not, a vanished one is an error."""
+    script = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
+    plain = CpuMeter()
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        apart = CpuMeter([child.pid])
+        child.stdout.readline()
+        assert plain.spent().others_s >= 0.2
+        assert apart.spent().others_s < 0.2
+        seen = CpuMeter()
+        child.communicate(b"\n")
+        with pytest.raises(BenchmarkError, match="ended while"):
+            seen.spent()
+        assert plain.spent().others_s >= 0.2  # as a child that was waited for
+
+
+def test_a_block_of_the_documentation_is_renewed(tmp_path: Path) -> None:
+    """Only what stands between the marks of that benchmark changes; without marks nothing does."""
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- benchmark x -->\nold\n<!-- end of x -->\nb\n", encoding="utf-8")
+    show.renew(page, "x", "new")
+    assert page.read_text(encoding="utf-8") == "a\n<!-- benchmark x -->\nnew\n<!-- end of x -->\nb\n"
+    with pytest.raises(UsageError, match="no lines"):
+        show.renew(page, "y", "new")
+
+
+def test_the_command_knows_its_benchmarks() -> None:
+    """A wrong name is wrong usage; the list of benchmarks names them all."""
+    command = [sys.executable, "-m", "benchmarks"]
+    helped = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(name in helped.stdout for name in ("probe", "peers", "inventory"))
+    wrong = subprocess.run([*command, "nothing"], cwd=ROOT, capture_output=True)
+    assert wrong.returncode == 64
