@@ -275,8 +275,9 @@ class Conversation:
         packet = parse_rtp(data)
         depacketiser, track = self._depacketiser, self._track
         if packet is not None and depacketiser is not None and track is not None and self.keyframe is None:
-            order = self._tracker.next(packet)
-            if order is not Order.DROP and packet.payload_type == track.payload_type:
+            if packet.payload_type != track.payload_type:
+                self._tracker.pass_over(packet)
+            elif (order := self._tracker.next(packet)) is not Order.DROP:
                 self.media_flowed = True
                 depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
                 unit = depacketiser.pull()

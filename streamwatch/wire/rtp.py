@@ -106,6 +106,14 @@ class SequenceTracker:
         self.dropped += 1
         return Order.DROP
 
+    def pass_over(self, packet: RtpPacket) -> None:
+        """A packet that is not of our payload type: it may use up a number of ours, and says nothing else.
+
+        GeoVision's payload type 50 repeats the number of the packet before; RTCP on our channel has none.
+        """
+        if self._last is not None and packet.ssrc == self._ssrc and packet.sequence == (self._last + 1) & 0xFFFF:
+            self._last = packet.sequence
+
     def position(self) -> tuple[int, int]:
         """The number that would be NEXT (-1 before the first packet), and the SSRC, for the fast path."""
         return (-1 if self._last is None else (self._last + 1) & 0xFFFF), self._ssrc

@@ -121,6 +121,7 @@ class RtspParser:
         "_dropped",
         "_eof",
         "_error",
+        "_floor",
         "_foreign",
         "_garbage",
         "_head",
@@ -137,7 +138,8 @@ class RtspParser:
         self.skipped_bytes = 0
         self._buffer = bytearray()
         self._at = 0  # what lies before it is consumed
-        self._scanned = 0  # no line end between _at and here
+        self._scanned = 0  # neither a line end nor a forbidden byte between _at and here
+        self._floor = 0  # a line that begins before here has a forbidden byte in it
         self._head: _Head | None = None  # a message whose start line has been read
         self._garbage = False  # looking for the next place where something of ours begins
         self._skipped = 0  # since the last good event
@@ -169,6 +171,7 @@ class RtspParser:
             self._dropped += self._at
             del self._buffer[: self._at]  # moves a pointer, not the bytes
             self._scanned = max(0, self._scanned - self._at)
+            self._floor = max(0, self._floor - self._at)
             self._at = 0
         self._buffer += data
 
@@ -230,11 +233,14 @@ class RtspParser:
         """The next line without its end (CRLF or bare LF), not yet consumed; None needs more. Raises ValueError."""
         buffer, at = self._buffer, self._at
         fresh = max(at, self._scanned - 1)  # what was not looked at before, and the CR that may have ended it
-        end = buffer.find(b"\n", self._scanned)
-        stop = len(buffer) if end < 0 else end
+        longest = at + limit + 2
+        end = buffer.find(b"\n", self._scanned, longest)
+        stop = min(len(buffer), longest) if end < 0 else end
         self._scanned = stop
         view = buffer[fresh : min(stop, at + limit + 1)]
-        if _FORBIDDEN.search(view):
+        if found := _FORBIDDEN.search(view):
+            self._scanned = fresh + found.start()
+            self._floor = self._scanned + 1
             raise ValueError("a NUL, a control character, or a carriage return without line feed")
         if stop - at > limit + 1:
             raise ValueError(f"a line of more than {limit} bytes")
@@ -265,7 +271,7 @@ class RtspParser:
     def _resynchronise(self) -> bool:
         """Throws away what lies before the next version or packet of a channel of ours. False needs more."""
         buffer, at = self._buffer, self._at
-        place = buffer.find(_VERSION, at)
+        place = buffer.find(_VERSION, max(at, self._floor))
         dollar = buffer.find(b"$", at, place if place >= 0 else len(buffer) - 1)
         while dollar >= 0 and buffer[dollar + 1] not in self.channels:
             dollar = buffer.find(b"$", dollar + 1, place if place >= 0 else len(buffer) - 1)
@@ -273,7 +279,8 @@ class RtspParser:
         self._garbage = place < 0
         if place < 0:  # keep what may be a first part, so that the cut between two reads does not matter
             place = max(at, len(buffer) - len(_VERSION) + 1)
-        self._at = self._scanned = place
+        self._at = place
+        self._scanned = max(place, self._scanned)
         self._skip(place - at)
         return not self._garbage
 

@@ -17,6 +17,8 @@ from streamwatch.wire.url import Origin, is_absolute, parse_address
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
 MAX_MEDIA: Final = 16  # sections; real devices have up to 4
+MAX_FORMATS: Final = 16  # payload types a section; real devices offer one or two
+MAX_ATTRIBUTES: Final = 256  # a section, and parameters of an fmtp; real devices have up to 30
 MAX_SPROP: Final = 64 * 1024  # characters of parameter sets; real ones have under 300
 CONTROL_ALL: Final = "*"  # RFC 2326 section C.1.1
 
@@ -87,7 +89,7 @@ def parse_sdp(body: bytes) -> SessionDescription:
                 break
             attributes = []
             sections.append((_MEDIA_LINE.fullmatch(value), attributes))
-        elif key == "a=":
+        elif key == "a=" and len(attributes) < MAX_ATTRIBUTES:
             name, _, rest = value.partition(":")
             attributes.append((name.strip().lower(), rest.strip(" \t")))
     media = [_media(line, found) for line, found in sections if line is not None]
@@ -95,13 +97,19 @@ def parse_sdp(body: bytes) -> SessionDescription:
 
 
 def _media(line: re.Match[str], attributes: list[tuple[str, str]]) -> Media:
-    numbers = [int(word) for word in line[4].split() if re.fullmatch(r"[0-9]{1,3}", word) and int(word) < 128]
+    words = line[4].split(maxsplit=MAX_FORMATS)[:MAX_FORMATS]
+    numbers = dict.fromkeys(int(word) for word in words if re.fullmatch(r"[0-9]{1,3}", word) and int(word) < 128)
     return Media(line[1].lower(), line[3].upper(), tuple(numbers), tuple(attributes))
 
 
 def pick_video(description: SessionDescription) -> VideoTrack:
     """The first video track of a codec that we know, else the first of another. Raises LookError(media.no_video)."""
-    tracks = [track for media in description.media if media.kind == "video" for track in _tracks(description, media)]
+    formats = [_Formats(media) for media in description.media]
+    others = [found for media, found in zip(description.media, formats, strict=True) if media.kind != "video"]
+    tracks: list[VideoTrack] = []
+    for media, own in zip(description.media, formats, strict=True):
+        if media.kind == "video":
+            tracks += _tracks(media, own, others)
     if not tracks:
         kinds = ", ".join(media.kind[:20] for media in description.media) or "nothing"
         raise LookError(Reason.MEDIA_NO_VIDEO, f"the stream has no video track; its description has {_plain(kinds)}")
@@ -109,39 +117,42 @@ def pick_video(description: SessionDescription) -> VideoTrack:
     return (known or tracks)[0]
 
 
-def _tracks(description: SessionDescription, media: Media) -> list[VideoTrack]:
-    # rtpmap and fmtp of the video are found under other sections too (go2rtc WebRTC #419), its own first
-    scopes = [media.attributes, *(other.attributes for other in description.media if other.kind != "video")]
+class _Formats:
+    """The rtpmap and fmtp lines of one section, by payload type; the first of a number counts."""
+
+    __slots__ = ("fmtp", "rtpmap")
+
+    def __init__(self, media: Media) -> None:
+        self.rtpmap: dict[int, tuple[str, int]] = {}
+        self.fmtp: dict[int, str] = {}
+        for key, value in media.attributes:
+            if key == "rtpmap" and (found := _RTPMAP.match(value)):
+                rate = int(found[3][:12]) if found[3] else 0
+                rate = rate if 0 < rate <= MAX_CLOCK else DEFAULT_CLOCK
+                self.rtpmap.setdefault(int(found[1]), (found[2].upper(), rate))
+            elif key == "fmtp" and (found := _FMTP.fullmatch(value)) and found[2]:
+                self.fmtp.setdefault(int(found[1]), found[2])
+
+
+def _tracks(media: Media, own: _Formats, others: list[_Formats]) -> list[VideoTrack]:
+    # the video's rtpmap and fmtp are found under other sections too (go2rtc WebRTC #419); its own come first
     tracks = []
     for number in media.payload_types:
-        name, rate = _rtpmap(scopes, number)
+        strayed = (other.rtpmap[number] for other in others if other.rtpmap.get(number, ("", 0))[0] in CODECS)
+        name, rate = own.rtpmap.get(number) or next(strayed, None) or STATIC_VIDEO.get(number) or (None, 0)
         if name is None:
             continue
-        fmtp = _fmtp(scopes[:1], number) or (_fmtp(scopes[1:], number) if name in CODECS else {})
+        scopes = [own, *others] if name in CODECS else [own]
+        fmtp = _pairs(next((scope.fmtp[number] for scope in scopes if number in scope.fmtp), ""))
         codec = CODECS.get(name, _plain(name.lower())[:20])
         sets = _parameter_sets(fmtp) if codec == "h264" else ()
         tracks.append(VideoTrack(codec, number, rate, media.get("control"), fmtp, sets))
     return tracks
 
 
-def _rtpmap(scopes: list[tuple[tuple[str, str], ...]], number: int) -> tuple[str | None, int]:
-    for depth, attributes in enumerate(scopes):
-        for key, value in attributes:
-            found = _RTPMAP.match(value) if key == "rtpmap" else None
-            if found and int(found[1]) == number and (depth == 0 or found[2].upper() in CODECS):
-                rate = int(found[3][:12]) if found[3] else 0
-                return found[2].upper(), rate if 0 < rate <= MAX_CLOCK else DEFAULT_CLOCK
-    return STATIC_VIDEO.get(number, (None, 0))
-
-
-def _fmtp(scopes: list[tuple[tuple[str, str], ...]], number: int) -> dict[str, str]:
-    for attributes in scopes:
-        for key, value in attributes:
-            found = _FMTP.fullmatch(value) if key == "fmtp" else None
-            if found and int(found[1]) == number and found[2]:
-                pairs = (part.partition("=") for part in found[2].split(";"))
-                return {name.strip().lower(): text.strip() for name, _, text in pairs if name.strip()}
-    return {}
+def _pairs(text: str) -> dict[str, str]:
+    parts = (part.partition("=") for part in text.split(";", MAX_ATTRIBUTES)[:MAX_ATTRIBUTES])
+    return {name.strip().lower(): value.strip() for name, _, value in parts if name.strip()}
 
 
 def _parameter_sets(fmtp: dict[str, str]) -> tuple[bytes, ...]:

@@ -180,6 +180,26 @@ def test_rtcp_and_foreign_payloads_are_no_media() -> None:
     assert failed(talked) == (Reason.MEDIA_NO_DATA, Step.FIRST_KEYFRAME)
 
 
+def test_geovision_repeats_sequence_number_in_payload_50() -> None:
+    """A strange packet after each of ours, with its number: no loss, and no media of ours."""
+    media = b"".join(frame(packet) + frame(packet[:1] + b"\x32" + packet[2:4] + bytes(8) + b"??") for packet in PACKETS)
+    talked, _ = talk(*GOOD.parts[:4], media)
+    assert talked.keyframe is not None and talked._tracker.lost == talked._tracker.dropped == 0
+
+
+def test_other_payload_types_that_use_up_numbers_are_no_loss() -> None:
+    """Metadata within the same numbering; RTCP on the same channel has no number at all."""
+    report = b"\x80\xc8\x00\x06" + bytes(24)
+    numbers = iter(range(100, 10_000))
+    mixed = []
+    for packet in PACKETS:
+        for one in (packet, packet[:1] + b"\x6b" + packet[2:12] + b"<xml/>"):
+            mixed.append(one[:2] + next(numbers).to_bytes(2, "big") + one[4:])
+        mixed.append(report)
+    talked, _ = talk(*GOOD.parts[:4], b"".join(map(frame, [report, *mixed])))
+    assert talked.keyframe is not None and talked.keyframe.rtp_timestamp == 0 and talked._tracker.lost == 0
+
+
 @pytest.mark.parametrize(
     ("status", "step", "reason"),
     [
