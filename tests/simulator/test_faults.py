@@ -90,8 +90,7 @@ def test_silent_accepts_and_says_nothing(farm: Running) -> None:
         farm.fault(camera, "silent")
         talk.send("OPTIONS", talk.url)
         assert quiet(talk)
-        while not quiet(running):  # what was on its way
-            pass
+        assert any(quiet(running) for _ in range(5))  # first comes what was on its way
         with Talk(camera) as late:
             late.send("OPTIONS", late.url)
             assert quiet(late)
@@ -175,9 +174,9 @@ def test_a_running_session_changes_with_the_camera(farm: Running) -> None:
         frames = container.decode(container.streams.video[0])
         assert next(frames).to_ndarray(format="gray").mean() > 40
         farm.fault(camera, "blackout")
-        turned = next(i for i, frame in enumerate(frames) if frame.to_ndarray(format="gray").mean() < 25)
+        luma = [frame.to_ndarray(format="gray").mean() for frame, _ in zip(frames, range(11), strict=False)]
 
-    assert turned < 10
+    assert min(luma) < 25
 
 
 def test_every_fault_has_a_test_here() -> None:

@@ -45,6 +45,14 @@ def test_nal_units_come_back_whole(nals: list[bytes]) -> None:
     assert max(map(len, parts)) <= MAX_PAYLOAD
 
 
+def test_fragments_say_where_a_unit_begins_and_ends() -> None:
+    """The first FU-A has S, the last E, those between neither; a unit that just fits is not cut."""
+    flags = [part[1] & 0xE0 for part in payloads([nal(0x65, 3 * MAX_PAYLOAD)])]
+
+    assert flags == [0x80, 0, 0, 0x40]
+    assert [len(part) for part in payloads([nal(0x65, MAX_PAYLOAD - 1)])] == [MAX_PAYLOAD]
+
+
 def test_a_stap_holds_the_parameter_sets() -> None:
     """aiortc reads both from one STAP-A, whose NRI is the greater one."""
     payload = aggregate([b"\x27abc", b"\x68de"])
