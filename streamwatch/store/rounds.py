@@ -34,6 +34,10 @@ _FURTHEST: Final = 0x7FFF  # half seconds: 4.5 h after the round was due
 _DEFLATED: Final = 9  # kind of a plane; 0-8 are bits a value
 _DENSE, _SPARSE = 0, 1  # a round with a place for every camera of the roster, or only for those named
 
+# Most planes have some hundred bytes; zlib's own defaults clear 256 KiB before each, which takes longer than the rest.
+_WINDOW_BITS: Final = -12  # 4 KiB, without header and checksum
+_MEMORY_LEVEL: Final = 5
+
 Bytes = NDArray[np.uint8]
 
 
@@ -220,7 +224,9 @@ def _squeeze(values: Bytes) -> bytes:
     width = int(values.max()).bit_length() if len(values) else 0
     bits = np.unpackbits(values[:, None], axis=1, count=width, bitorder="little")
     bare = bytes((width,)) + np.packbits(bits).tobytes()
-    deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9)
+    if width == 0:
+        return bare
+    deflater = zlib.compressobj(9, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
     deflated = deflater.compress(values.tobytes()) + deflater.flush()
     head = bytearray((_DEFLATED,))
     put_unsigned(head, len(deflated))

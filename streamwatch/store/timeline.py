@@ -8,7 +8,7 @@ are kept to the half second and rounded down: what is recovered is never later t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +42,8 @@ __all__ = [
 
 MAX_CAMERAS: Final = 1_000  # a statement
 
+_STATES: Final = {state.value: state for state in State}
+_BLAMES: Final = {blame.value: blame for blame in Blame}
 _pending_decoder = msgspec.msgpack.Decoder(Pending)
 
 # Segments of one camera and dimension are disjoint. So the first that touches a window is the last that begins at or
@@ -214,7 +216,7 @@ async def add_maintenance(
     return int((await conn.execute(insert(maintenance).values(row).returning(maintenance.c.id))).scalar_one())
 
 
-def _recovered(rows: Iterable[Row[Any]], bodies: Iterable[bytes]) -> Iterator[Standing]:
+def _recovered(rows: Iterable[Sequence[Any]], bodies: Iterable[bytes]) -> Iterator[Standing]:
     """Standings with the `last_us` that their rows and the packed last looks give together."""
     all_us: dict[int, int] = {}
     stream_us: dict[int, int] = {}
@@ -223,19 +225,19 @@ def _recovered(rows: Iterable[Row[Any]], bodies: Iterable[bytes]) -> Iterator[St
             for look in looks:
                 moved = all_us if look.mark is Mark.AS_BEFORE else stream_us
                 moved[look.camera] = max(look.started_us, moved.get(look.camera, 0))
-    for row in rows:
-        last_us = max(row.last_us, all_us.get(row.camera, 0))
-        if row.dimension in (REACH, STREAM):
-            last_us = max(last_us, stream_us.get(row.camera, 0))
+    for number, dimension, state, reason, blame, since_us, last_us, pending in rows:
+        seen_us = max(last_us, all_us.get(number, 0))
+        if dimension in (REACH, STREAM):
+            seen_us = max(seen_us, stream_us.get(number, 0))
         yield Standing(
-            row.camera,
-            row.dimension,
-            State(row.state),
-            row.reason,
-            None if row.blame is None else Blame(row.blame),
-            row.since_us,
-            last_us,
-            None if row.pending is None else _pending_decoder.decode(row.pending),
+            number,
+            dimension,
+            _STATES[state],
+            reason,
+            None if blame is None else _BLAMES[blame],
+            since_us,
+            seen_us,
+            None if pending is None else _pending_decoder.decode(pending),
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -78,8 +78,10 @@ async def test_writer_holds_the_lock_from_its_first_statement(url: str, writer: 
 
 
 async def test_second_transaction_waits_for_the_first(writer: AsyncEngine) -> None:
-    """Two tasks share the one connection in turn, never one transaction."""
+    """Two tasks share the one connection in turn, never one transaction, and no second connection is opened."""
     entered = asyncio.Event()
+    opened: list[object] = []
+    event.listen(writer.sync_engine, "connect", lambda connection, _record: opened.append(connection))
 
     async def second() -> int:
         async with writer.begin() as connection:
@@ -93,6 +95,7 @@ async def test_second_transaction_waits_for_the_first(writer: AsyncEngine) -> No
             await asyncio.sleep(0)
         assert not entered.is_set()
     assert await task == 1
+    assert len(opened) == 1
 
 
 async def test_failed_transaction_leaves_nothing(writer: AsyncEngine) -> None:

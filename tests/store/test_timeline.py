@@ -76,6 +76,19 @@ async def test_segments_and_standings_are_read_back_whole(settled: AsyncEngine) 
         assert await standings(connection, EVERYTHING, [201]) == await load_standings(connection) == [open_]
 
 
+async def test_standing_is_replaced_in_every_field(settled: AsyncEngine) -> None:
+    """The newest one stands, with its pending change or without."""
+    waiting = Standing(201, STREAM, UP, None, None, 30, 40, Pending(DOWN, "net.timeout", Blame.CAMERA, 41, 42, 2))
+    for newest in (
+        stands(201, STREAM, NOON, DOWN),
+        waiting,
+        Standing(201, STREAM, DOWN, "net.reset", Blame.LINE, 41, 50),
+    ):
+        await write(settled, standings=[newest])
+        async with settled.connect() as connection:
+            assert await load_standings(connection) == [newest]
+
+
 async def test_writing_twice_changes_nothing(settled: AsyncEngine) -> None:
     """A batch that is committed again, because its acknowledgement was lost, leaves every table as it was."""
     parts = {
@@ -224,6 +237,16 @@ async def test_last_looks_are_known_however_long_ago_and_by_whichever_vantage(se
 
     assert await last_us(settled, 201) == {STREAM: NOON + 5 * S}
     assert await last_us(settled, 202) == {STREAM: NOON + 57 * HOUR_US + S}
+
+
+async def test_vantages_and_depths_have_rows_of_their_own(settled: AsyncEngine) -> None:
+    """Two lookers that see the same camera in the same round do not overwrite each other."""
+    one = looked(201, NOON + S, Mark.AS_BEFORE)
+    await write(settled, rounds=[one, one._replace(vantage="there"), one._replace(depth=Depth.STREAM)])
+    async with settled.connect() as connection:
+        keys = (await connection.execute(select(round_hour.c.depth, round_hour.c.vantage))).all()
+
+    assert sorted(tuple(key) for key in keys) == [("picture", "here"), ("picture", "there"), ("stream", "here")]
 
 
 async def test_each_hour_of_a_village_is_one_row_with_all_its_looks(settled: AsyncEngine) -> None:
