@@ -79,6 +79,8 @@ class Service:
         """Speaks with the administrator's key."""
         if self._client is None:
             endpoint = json.loads((self.data_dir / "endpoint.json").read_text())
+            if endpoint["pid"] != self.process.pid:
+                raise FileNotFoundError("the endpoint is still that of the service before")
             key = (self.data_dir / "admin.key").read_text().strip()
             self._client = httpx.Client(
                 base_url=endpoint["url"], headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
@@ -147,6 +149,16 @@ def descendants(pid: int) -> dict[int, str]:
         for child in below:
             with contextlib.suppress(OSError):
                 found[child] = (Path("/proc") / str(child) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that still run; one that only waits for somebody to take note of its end does not."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                found.append(pid)
     return found
 
 
