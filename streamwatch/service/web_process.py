@@ -22,6 +22,7 @@ from streamwatch.logs import configure
 from streamwatch.service.looker_process import die_with_parent
 from streamwatch.settings import Settings, load
 from streamwatch.store.engine import default_url, open_reader
+from streamwatch.web.pages import install_pages
 
 
 class _Server(uvicorn.Server):
@@ -46,6 +47,7 @@ async def serve(settings: Settings, listener: socket.socket, clock: Clock, stop:
         session_key=data_dir.session_key(),
         default_interval_s=settings.schedule.interval_s,
     )
+    install_pages(app)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=3
     )
