@@ -92,6 +92,16 @@ def test_high_profiles_with_scaling_lists() -> None:
     """Chroma format, bit depth and scaling matrices are read past."""
     unit = encode(352, 288, pictures=1, extra="8x8dct=1:cqm=jvt")[0][0]
     assert (parse_sps(unit).profile, parse_sps(unit).width, parse_sps(unit).height) == (100, 352, 288)
+    lists = Bits().u(8, 100).u(8, 0).u(8, 30).ue(0).ue(1).ue(0).ue(0).u(1, 0).u(1, 1)
+    for index in range(8):  # lists of 16 and of 64 numbers, one that ends early, the last not there
+        lists.u(1, 0 if index == 7 else 1)
+        if index == 3:
+            lists.ue(16)  # delta -8: the rest are as the one before
+        elif index < 7:
+            for _ in range(16 if index < 6 else 64):
+                lists.ue(1)
+    lists.ue(0).ue(2).ue(1).u(1, 0).ue(21).ue(17).u(1, 1).u(1, 1).u(1, 0).u(1, 0)
+    assert (parse_sps(lists.nal(0x67)).width, parse_sps(lists.nal(0x67)).height) == (352, 288)
     deep = parse_sps(sps(profile=244))
     assert (deep.chroma_format, deep.bit_depth, deep.width) == (3, 14, 320)
 

@@ -15,7 +15,7 @@ from streamwatch.wire.depacketise import DEPACKETISERS, h264
 from streamwatch.wire.depacketise.h264 import H264Depacketiser, KeyUnit, State
 from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
 from tests.wire.camera import Picture, encode, fragments, packetise, rtp, units_of
-from tests.wire.test_bitstream import sps
+from tests.wire.test_bitstream import Bits, sps
 from tests.wire.test_rtsp import go_literals
 
 PICTURES = encode(320, 240, pictures=3)
@@ -130,6 +130,13 @@ def test_in_band_parameter_sets_win_over_the_description() -> None:
     assert decoded(unit) == (320, 240, False)
 
 
+def test_sets_of_the_description_leave_room_for_those_in_band() -> None:
+    """However many there were, they go when the stream's own come."""
+    own = [sps(sps_id=20), Bits().ue(0).ue(20).u(8, 0).nal(0x68), *vcl(PICTURES[0])]
+    (unit,) = run(packetise([own]), H264Depacketiser([sps(sps_id=number) for number in range(h264.MAX_PARAMETER_SETS)]))
+    assert unit.sps == own[0]
+
+
 def test_parameter_sets_only_in_the_description() -> None:
     """Cameras that never repeat them, in either order."""
     bare = [vcl(picture) for picture in PICTURES]
@@ -157,6 +164,9 @@ def test_ivel_marks_sei_and_parameter_sets() -> None:
     packets = [rtp(unit, 1 + index, 0, marker=True) for index, unit in enumerate(PICTURES[0])]
     (unit,) = run(packets)
     assert vcl(units_of(unit.data)) == vcl(PICTURES[0])
+    refresh = [b"\x06\x06\x01\xc4\x80", *(unit[:1].replace(b"\x65", b"\x61") + unit[1:] for unit in vcl(PICTURES[0]))]
+    packets = [rtp(unit, 1 + index, 0, marker=True) for index, unit in enumerate(refresh)]
+    assert [unit.idr for unit in run(packets, H264Depacketiser((SPS, PPS)))] == [False]
 
 
 def test_constant_timestamp_without_marker_ends_at_what_begins_a_picture() -> None:
