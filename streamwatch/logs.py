@@ -24,7 +24,14 @@ from streamwatch.settings.model import Settings
 
 MAX_DEPTH: Final = 6  # of nested values in one event
 MAX_ITEMS: Final = 100  # of one list or mapping in one event
-QUIET: Final = ("aiosqlite", "alembic", "asyncio", "sqlalchemy", "uvicorn.access", "uvicorn.error")  # their debug lines hold rows and requests
+QUIET: Final = (  # their debug lines hold rows and requests, their own news is not an operator's
+    "aiosqlite",
+    "alembic",
+    "asyncio",
+    "sqlalchemy",
+    "uvicorn.access",
+    "uvicorn.error",
+)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # a camera's Server header may steer a terminal
 _STRUCTLOG: Final = ("_record", "_from_structlog")
