@@ -44,7 +44,9 @@ def present() -> tuple[list[Peer], list[str]]:
         "expert would; pyav_default is av.open(url) with rtsp_transport=tcp and nothing else.",
     ]
     try:
-        peers.append(Peer("opencv", _opencv(importlib.import_module("cv2"))))
+        cv2 = importlib.import_module("cv2")
+        peers.append(Peer("opencv", _opencv(cv2)))
+        notes.append(f"version: opencv {cv2.__version__}")
     except ImportError:
         notes.append("opencv: not installed (pip install opencv-python-headless); it is no dependency of streamwatch.")
     for program, arguments in _PROGRAMS:
@@ -53,6 +55,7 @@ def present() -> tuple[list[Peer], list[str]]:
             notes.append(f"{name}: there is no {program} on PATH; not measured.")
         else:
             peers.append(Peer(name, _program(path, arguments.split())))
+            notes.append(f"version: {_version(path)}")
     return peers, notes
 
 
@@ -110,6 +113,15 @@ _PROGRAMS = (
     ),
 )  # each a process a look
 _NAMES = {"gst-launch-1.0": "gstreamer"}
+
+
+def _version(path: str) -> str:
+    """What a program calls itself; the ones here know -version or --version."""
+    for option in ("-version", "--version"):
+        said = subprocess.run([path, option], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOOK_S)
+        if said.returncode == 0 and said.stdout:
+            return said.stdout.splitlines()[0].partition(" Copyright")[0]
+    return "of an unknown version"
 
 
 def _program(path: str, arguments: list[str]) -> Act:

@@ -71,7 +71,7 @@ def test_the_meter_counts_a_child_that_lives() -> None:
         apart = CpuMeter([child.pid])
         child.stdout.readline()
         assert plain.spent().others_s >= 0.2
-        assert apart.spent().others_s < 0.2
+        assert apart.spent().others_s < 0.1
         seen = CpuMeter()
         child.communicate(b"\n")
         with pytest.raises(BenchmarkError, match="ended while"):
