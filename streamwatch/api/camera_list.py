@@ -8,7 +8,7 @@ from typing import Final
 
 from streamwatch.api.context import Context
 from streamwatch.api.cursors import read_cursor, write_cursor
-from streamwatch.api.present import Now, Stand, now_of
+from streamwatch.api.present import Now, Stand, now_of, present_of
 from streamwatch.api.schemas import CameraOut, Page, PictureOut
 from streamwatch.clock import rfc3339
 from streamwatch.model.look import State
@@ -96,12 +96,11 @@ async def _ranked(context: Context, scope: Scope, filters: Filters, after: Rank 
     now_us = context.clock.utc_us()
     census = await context.census(scope)
     ranks: list[Rank] = []
-    for village in census.current():
-        for camera in census.serving(village.id, now_us):
-            now = now_of(context.view.cameras.get(camera.id), now_us, context.grace(camera.interval_s))
-            rank = now.rank()
-            if rank is not None and filters.match(now):
-                ranks.append((*rank, camera.id))
+    serving = (camera for village in census.current() for camera in census.serving(village.id, now_us))
+    for camera, now in present_of(serving, context.view.cameras, now_us, context.grace):
+        rank = None if now is None else now.rank()
+        if rank is not None and now is not None and filters.match(now):
+            ranks.append((*rank, camera.id))
     ranks.sort()
     return ranks if after is None else [rank for rank in ranks if rank > after]
 

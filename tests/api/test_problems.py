@@ -72,6 +72,14 @@ async def test_large_body_is_413(world: World, path: str, said: bool) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "request.too_large")
 
 
+async def test_declared_length_is_refused_before_reading(world: World) -> None:
+    """What is announced as too large is not waited for."""
+    async with world.client("full.all") as client:
+        answer = await client.post("/api/v1/login", content=b"{}", headers={"Content-Length": str(MAX_BODY_BYTES + 1)})
+
+    assert answer.status_code == 413
+
+
 async def test_body_at_the_cap_is_read(world: World) -> None:
     """The cap itself is allowed: what is wrong then is said by the route."""
     async with world.client("full.all") as client:

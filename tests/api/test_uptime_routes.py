@@ -10,7 +10,7 @@ from streamwatch.clock import US, parse_rfc3339, rfc3339
 from streamwatch.model.live import CameraLive
 from streamwatch.model.look import State
 from streamwatch.model.standing import STREAM
-from streamwatch.store.tables import segment, standing
+from streamwatch.store.tables import camera, segment, standing
 from tests.api.world import DAY, HOUR, NOW, STOOD, VILLAGE_A, VILLAGE_B, World, live, stand
 
 
@@ -168,6 +168,20 @@ async def test_status_counts_at_an_instant(world: World) -> None:
     assert (before["online"], before["offline"], before["unknown"], before["excluded"]) == (4, 0, 0, 1)
     assert before["at"] == rfc3339(NOW - 4 * HOUR)
     assert (city["in_service"], city["excluded"]) == (6, 2)
+
+
+async def test_status_counts_only_what_was_in_service(world: World) -> None:
+    """Before its installation and after its removal a camera is in no count of states."""
+    async with world.writer.begin() as conn:
+        await conn.execute(camera.update().where(camera.c.id == 2).values(removed_us=NOW - HOUR))
+
+    now = await world.get(f"/villages/{VILLAGE_A}/status")
+    before = await world.get(f"/villages/{VILLAGE_A}/status?at={rfc3339(NOW - 2 * HOUR)}")
+    early = await world.get(f"/villages/{VILLAGE_A}/status?at={rfc3339(NOW - 25 * DAY)}")
+
+    assert (now["registered"], now["in_service"], now["offline"]) == (3, 3, 0)
+    assert (before["registered"], before["in_service"]) == (4, 4)
+    assert (early["in_service"], early["unknown"]) == (0, 0)
 
 
 async def test_live_view_carries_standings_on_to_now(world: World) -> None:
