@@ -177,6 +177,39 @@ def test_constant_timestamp_without_marker_ends_at_what_begins_a_picture() -> No
     assert len(run([rtp(unit, 1 + index, 0) for index, unit in enumerate(again)], H264Depacketiser(SLICED[0][:2]))) == 1
 
 
+@pytest.mark.parametrize("marker", [False, True])
+def test_gstreamer_repeats_the_parameter_sets_before_each_slice(marker: bool) -> None:
+    """rtph264pay 1.22 with config-interval=-1: sets between the slices of one keyframe do not end it."""
+    first, second = SLICED[:2]
+    sets, slices = list(first[:2]), vcl(first)
+    repeated = (*sets, *(unit for one in slices for unit in (*sets, one)))
+    (unit,) = run(packetise((repeated, second), marker=marker))
+
+    assert list(units_of(unit.data)) == [*sets, *slices]
+    assert decoded(unit) == (320, 240, False)
+
+
+@pytest.mark.parametrize("marker", [False, True])
+@pytest.mark.parametrize("between", [SLICED[0][:2], (b"\x06\x05\x01x\x80",), (*SLICED[0][:2], b"\x06\x06\x01\xc4\x80")])
+def test_gstreamer_repeats_parameter_sets_before_every_slice(marker: bool, between: Picture) -> None:
+    """rtph264pay with config-interval=-1: sets and SEI between the slices of one keyframe do not end it."""
+    repeated = [*SLICED[0][:2], *(unit for piece in vcl(SLICED[0]) for unit in (*between, piece))]
+    packets = packetise([repeated, *SLICED[1:]], mtu=300, marker=marker)
+    (unit,) = run(packets)
+    assert vcl(units_of(unit.data)) == vcl(SLICED[0])
+    assert decoded(unit) == (320, 240, False)
+    for lost in range(len(packets)):
+        for found in run([*packets[:lost], *packets[lost + 1 :]]):
+            assert vcl(units_of(found.data)) == vcl(SLICED[0])
+
+
+def test_sets_after_a_picture_belong_to_the_next_one() -> None:
+    """New parameter sets behind the last slice, without marker and with a constant clock."""
+    other = encode(640, 480, pictures=2)
+    units = run(packetise([SLICED[0], *other], marker=False, step=0))
+    assert [decoded(unit)[:2] for unit in units] == [(320, 240), (640, 480)]
+
+
 def test_tiandy_changes_the_type_within_fragments() -> None:
     """The first fragment's type holds."""
     (idr,) = vcl(PICTURES[0])

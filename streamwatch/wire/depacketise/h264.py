@@ -56,6 +56,7 @@ class H264Depacketiser:
     """
 
     __slots__ = (
+        "_between",
         "_done",
         "_fragmented",
         "_has_slice",
@@ -82,6 +83,7 @@ class H264Depacketiser:
         self._pps: dict[int, bytes] = {}
         self._in_band: set[int] = set()  # kinds of parameter sets that came in-band
         self._timestamp: int | None = None
+        self._between: list[tuple[int, bytes]] = []  # sets and SEI since the last slice, until the next one tells
         self._done: KeyUnit | None = None
         self._fragmented: list[bytes | bytearray] | None = None  # of the unit that an FU-A began; empty: not kept
         self._reset()
@@ -172,8 +174,11 @@ class H264Depacketiser:
             self.broken += 1  # a fragmented unit without an end
         elif self._idr and self._whole:
             self._finish()
+        between, self._between = self._between, []
         self._reset()
         self._state = State.JOINED
+        for kind, unit in between:  # they belong to the picture that begins now
+            self._non_slice(kind, unit)
 
     def _finish(self) -> None:
         pps = self._pps.get(self._pps_id)
@@ -218,14 +223,28 @@ class H264Depacketiser:
             self._non_slice(kind, unit)
 
     def _non_slice(self, kind: int, unit: bytes) -> None:
-        if bitstream.SEI <= kind <= bitstream.DELIMITER:
-            if self._has_slice or self._state is State.SKIPPING:
-                self._end_picture()  # these come before the slices of a picture
-            if kind == bitstream.SEI:
-                if bitstream.is_recovery_point(unit):
-                    self._recovery = True
-                    self._keep(unit)  # the decoder wants to see it too
-            elif kind != bitstream.DELIMITER:
+        if not bitstream.SEI <= kind <= bitstream.DELIMITER:
+            return
+        if self._has_slice and kind != bitstream.DELIMITER:
+            # These come before the slices of a picture, so this one is over; but GStreamer's rtph264pay (1.22,
+            # config-interval=-1) repeats them before every slice of one keyframe: the next slice tells.
+            if len(self._between) < MAX_PARAMETER_SETS:
+                self._between.append((kind, unit))
+            return
+        if self._has_slice or self._state is State.SKIPPING:
+            self._end_picture()
+        if kind == bitstream.SEI:
+            if bitstream.is_recovery_point(unit):
+                self._recovery = True
+                self._keep(unit)  # the decoder wants to see it too
+        elif kind != bitstream.DELIMITER:
+            self._keep_parameter_set(unit, in_band=True)
+
+    def _within_picture(self) -> None:
+        """The picture goes on after what stood between its slices: its parameter sets are known, SEI says nothing."""
+        between, self._between = self._between, []
+        for kind, unit in between:
+            if kind != bitstream.SEI:
                 self._keep_parameter_set(unit, in_band=True)
 
     def _begin_slice(self, kind: int, head: bytes) -> bool:
@@ -233,6 +252,8 @@ class H264Depacketiser:
         first = len(head) > 1 and head[1] & 0x80 != 0  # first_mb_in_slice ue(v) = 0 is a single 1
         if first and (self._has_slice or self._state is State.SKIPPING):
             self._end_picture()
+        elif self._between:
+            self._within_picture()
         if self._state is State.SKIPPING:
             return False
         self._state = State.BUILDING
