@@ -482,6 +482,8 @@ def test_retina_session_that_changes_between_replies() -> None:
     """The latest one is used."""
     talked, _ = talk(*GOOD.parts[:3], reply(4, "200 OK", "Session: other"), GOOD.media)
     assert b"Session: other\r\n" in talked.farewell()
+    talked, _ = talk(*GOOD.parts[:3], reply(4), GOOD.media)
+    assert b"Session: 12345678\r\n" in talked.farewell()
 
 
 def test_damaged_pictures_are_waited_out() -> None:

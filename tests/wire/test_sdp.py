@@ -151,6 +151,15 @@ def test_sixteen_sections_are_read() -> None:
     assert pick_video(parse_sdp(body)).codec == "mjpeg"
 
 
+def test_formats_and_attributes_of_a_section_have_a_cap() -> None:
+    """16 payload types and 256 attributes are kept, and the video is found among them."""
+    formats = " ".join(str(number) for number in range(96, 96 + 17))
+    body = f"m=video 0 RTP/AVP {formats}\r\n{H264}\r\n" + "a=x:y\r\n" * 256
+    (media,) = parse_sdp(body.encode()).media
+    assert media.payload_types == tuple(range(96, 96 + 16)) and len(media.attributes) == 256
+    assert pick_video(parse_sdp(body.encode())).payload_type == 96
+
+
 def test_unknown_attributes_and_bare_line_ends_are_kept() -> None:
     """Nothing that a device says is lost, and the last line may lack its end."""
     (media,) = parse_sdp(b"v=0\na=x:1\nm=video 0 RTP/AVP 96\na=framerate:0S\na=framerate:25\na=control:t").media
