@@ -240,8 +240,8 @@ def test_a_killed_process_is_replaced(city: tuple[Farm, Service], who: str) -> N
 
 def test_r4_after_kill_9_of_everything_no_second_is_lost_or_invented(tmp_path: Path) -> None:
     """Setup: 24 cameras, some of them faulty. Fault: kill -9 of the service at random moments, a pause, restart;
-    twice (20 times at full count). Bound: every segment that was closed stays as it was; a pause longer than the grace is
-    unknown and nothing is invented in it; up + down + unknown + excluded is the window exactly, every time."""
+    twice (20 times at full count). Bound: every segment that was closed stays as it was; a pause longer than the
+    grace is unknown and nothing is invented in it; up + down + unknown + excluded is the window exactly, always."""
     rng = random.Random(20261124)
     with farm(tmp_path / "farm", villages=2, cameras=24) as running_farm:
         codes = [camera["code"] for camera in running_farm.cameras]

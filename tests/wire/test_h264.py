@@ -178,18 +178,6 @@ def test_constant_timestamp_without_marker_ends_at_what_begins_a_picture() -> No
 
 
 @pytest.mark.parametrize("marker", [False, True])
-def test_gstreamer_repeats_the_parameter_sets_before_each_slice(marker: bool) -> None:
-    """rtph264pay 1.22 with config-interval=-1: sets between the slices of one keyframe do not end it."""
-    first, second = SLICED[:2]
-    sets, slices = list(first[:2]), vcl(first)
-    repeated = (*sets, *(unit for one in slices for unit in (*sets, one)))
-    (unit,) = run(packetise((repeated, second), marker=marker))
-
-    assert list(units_of(unit.data)) == [*sets, *slices]
-    assert decoded(unit) == (320, 240, False)
-
-
-@pytest.mark.parametrize("marker", [False, True])
 @pytest.mark.parametrize("between", [SLICED[0][:2], (b"\x06\x05\x01x\x80",), (*SLICED[0][:2], b"\x06\x06\x01\xc4\x80")])
 def test_gstreamer_repeats_parameter_sets_before_every_slice(marker: bool, between: Picture) -> None:
     """rtph264pay with config-interval=-1: sets and SEI between the slices of one keyframe do not end it."""
