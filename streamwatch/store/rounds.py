@@ -82,7 +82,7 @@ class PackedHour:
         known = self._rounds.get((due_us, attempt), {})
         more = len(places.keys() - known.keys())
         full = self._looks + more > MAX_LOOKS or (not known and len(self._rounds) >= MAX_ROUNDS)
-        if full and more:
+        if full:
             return False
         if places:
             self._rounds[due_us, attempt] = {**known, **places}

@@ -44,6 +44,16 @@ def test_a_look_costs_at_most_one_and_a_half_bytes(spread_s: float, budget: floa
         assert len(packed.encode()) <= budget * count
 
 
+def test_scattered_looks_do_not_make_room_for_all_cameras() -> None:
+    """Rounds of one camera each, as confirming looks are, cost by their looks and not by the village's roster."""
+    packed = PackedHour()
+    for number in range(200):
+        due_us = DUE + number * 7_654_321
+        packed.add(due_us, 1, [Seen(number + 1, due_us, 400.0, Mark.AS_BEFORE)])
+
+    assert len(packed.encode()) <= 12 * 200
+
+
 @st.composite
 def added(draw: st.DrawFn) -> list[tuple[int, int, list[Seen]]]:
     """Rounds as they come: repeated, in parts, with other cameras, out of order."""
