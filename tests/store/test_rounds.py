@@ -47,11 +47,13 @@ def test_a_look_costs_at_most_one_and_a_half_bytes(spread_s: float, budget: floa
 def test_scattered_looks_do_not_make_room_for_all_cameras() -> None:
     """Rounds of one camera each, as confirming looks are, cost by their looks and not by the village's roster."""
     packed = PackedHour()
-    for number in range(200):
-        due_us = DUE + number * 7_654_321
+    for number in range(1_000):
+        due_us = DUE + number * 3_654_321
         packed.add(due_us, 1, [Seen(number + 1, due_us, 400.0, Mark.AS_BEFORE)])
+    data = packed.encode()
 
-    assert len(packed.encode()) <= 12 * 200
+    assert len(data) <= 12 * 1_000
+    assert len(list(PackedHour.decode(data))) == 1_000
 
 
 @st.composite
