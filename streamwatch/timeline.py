@@ -6,6 +6,8 @@ The rules (design, decision 7), per camera and dimension:
   ways, at the first look that showed it. A longer gap is unknown from the earlier look to the later one.
 - A change to down that asks for confirmation is *pending* until enough further looks repeated it; then it is booked
   from the look that showed it first. One that is not repeated changes nothing and is a *blip*.
+- A camera that refuses our password is looked at ever more rarely, so that it does not lock us out. It is unknown with
+  that reason until the next look, for up to `PATIENCE` times the grace; no known time comes of it.
 - Evidence that reaches back (a frozen picture) moves the beginning of a change back within the open segment, but never
   into one that is closed, and never turns time that was unknown into known time.
 
@@ -35,6 +37,7 @@ class Kind(NamedTuple):
     blame: Blame | None
 
 
+PATIENCE: Final = 5  # x 1.5 intervals: such a look comes at least every sixth interval (schedule.BACKOFF_INTERVALS)
 UNSEEN: Final = Kind(State.UNKNOWN, None, None)  # nobody looked, or what was seen was not confirmed in time
 
 
@@ -84,6 +87,7 @@ def advance(standing: Standing | None, camera: int, opinion: Opinion, at_us: int
         return Advance(_afresh(camera, opinion, at_us, since_us=at_us), changed=True)
     if at_us <= standing.seen_us:
         return Advance(standing, late=True)
+    grace_us = _patient(standing, grace_us)
 
     if at_us - standing.seen_us > grace_us:
         fresh = _afresh(camera, opinion, at_us, since_us=at_us)
@@ -110,13 +114,13 @@ def present(standing: Standing, now_us: int, grace_us: int) -> tuple[State, str 
 
     It is then unknown from that last look on. A change that waits for its confirmation is not shown yet.
     """
-    last = _joined(_settled(standing, now_us, grace_us))[-1]
+    last = _joined(_settled(standing, now_us, _patient(standing, grace_us)))[-1]
     return (*last.kind, last.from_us)
 
 
 def pieces(standing: Standing, now_us: int, grace_us: int) -> tuple[Segment, ...]:
     """The open part as segments, without a hole from `since_us` to `now_us`; empty where that is no time."""
-    runs = _joined(_settled(standing, now_us, grace_us))
+    runs = _joined(_settled(standing, now_us, _patient(standing, grace_us)))
     return tuple(_segment(standing.camera, standing.dimension, run) for run in runs if run.to_us > run.from_us)
 
 
@@ -153,6 +157,12 @@ def assemble(
     if cursor < end_us:
         _append(found, _segment(camera, dimension, Run(UNSEEN, cursor, end_us)))
     return tuple(found)
+
+
+def _patient(standing: Standing, grace_us: int) -> int:
+    """How long the last look speaks for the time after it."""
+    refused = standing.state is State.UNKNOWN and standing.blame is Blame.ACCESS
+    return grace_us * PATIENCE if refused else grace_us
 
 
 def _settled(standing: Standing, at_us: int, grace_us: int, *, doubted: bool = False) -> list[Run]:

@@ -206,6 +206,16 @@ def test_first_look_that_needs_confirmation_is_unknown() -> None:
     assert (two.standing.state, two.standing.since_us, two.closed) == (DOWN, 100, ())
 
 
+def test_a_refused_password_stays_the_reason_while_looks_are_rare() -> None:
+    """Six intervals apart it is one unknown stretch with its reason; past that nobody knows why; known time is none."""
+    refused = saw(UNKNOWN, "rtsp.auth")
+    history = [(0, saw(UP)), (7, refused), (14, refused), (54, refused)]
+
+    assert story(history, 100) == [(0, 7, UP, None), (7, 100, UNKNOWN, "rtsp.auth")]
+    assert story(history, 110) == [(0, 7, UP, None), (7, 54, UNKNOWN, "rtsp.auth"), (54, 110, UNKNOWN, None)]
+    assert story([*history, (90, saw(UP))], 95)[-2:] == [(7, 90, UNKNOWN, "rtsp.auth"), (90, 95, UP, None)]
+
+
 def test_change_begins_at_the_look_that_showed_it_both_ways() -> None:
     """Down lasts from the first look that failed to the first that succeeded."""
     history = [(0, saw(UP)), (5, saw(DOWN, "net.reset")), (10, saw(DOWN, "net.reset")), (15, saw(UP)), (20, saw(UP))]
