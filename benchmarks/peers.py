@@ -20,7 +20,7 @@ from benchmarks.rivals import Peer, present
 from streamwatch.model.look import Depth
 from streamwatch.wire.conversation import Keyframe
 
-WORST_CALL_S = 2.0  # for all cameras; a slower peer has one sample in a quick run, or it would take all the time
+WORST_CALL_S = 1.0  # for all cameras; a slower peer has one sample in a quick run, or it would take all the time
 SAID = 300  # characters of an error in a note
 
 
@@ -130,6 +130,6 @@ NOTES = [
     "by the library's defaults. There is no 1080p: the farm's main stream is 1280x720.",
     "Loopback, and the farm sends a keyframe at once on PLAY; its 5 pictures a second make peers that probe wait "
     "longer than at a camera's 25.",
-    "In a quick run a peer that needed more than 2 s for all cameras has one sample a size.",
+    "In a quick run a peer that needed more than 1 s for all cameras has one sample a size.",
     "gstreamer (1.22) answers no Digest challenge with qop=auth: it can only be measured at the cameras without.",
 ]
