@@ -160,8 +160,8 @@ def assemble(
 
 
 def _patient(standing: Standing, grace_us: int) -> int:
-    """How long the last look speaks for the time after it."""
-    refused = standing.state is State.UNKNOWN and standing.blame is Blame.ACCESS
+    """How long the last look speaks for the time after it. Where a failure is pending, no longer than any other's."""
+    refused = standing.state is State.UNKNOWN and standing.blame is Blame.ACCESS and standing.pending is None
     return grace_us * PATIENCE if refused else grace_us
 
 

@@ -214,6 +214,9 @@ def test_a_refused_password_stays_the_reason_while_looks_are_rare() -> None:
     assert story(history, 100) == [(0, 7, UP, None), (7, 100, UNKNOWN, "rtsp.auth")]
     assert story(history, 110) == [(0, 7, UP, None), (7, 54, UNKNOWN, "rtsp.auth"), (54, 110, UNKNOWN, None)]
     assert story([*history, (90, saw(UP))], 95)[-2:] == [(7, 90, UNKNOWN, "rtsp.auth"), (90, 95, UP, None)]
+    down = saw(DOWN, "net.timeout", 1)
+    unseen = story([*history, (60, down), (90, down), (95, down)], 95)
+    assert unseen[-1] == (90, 95, DOWN, "net.timeout"), "a pending failure must not reach over a gap"
 
 
 def test_change_begins_at_the_look_that_showed_it_both_ways() -> None:

@@ -111,7 +111,9 @@ def _take(
                 continue  # a fault never seen at this camera takes no row
             known = _absent_so_far(opinion.dimension, picture)
         step = advance(known, look.camera, opinion, look.started_us, grace_us)
-        late |= step.late
+        if step.late:
+            late = True
+            continue
         blips += step.blip
         asked.add(opinion.dimension)
         current[opinion.dimension] = step.standing
@@ -121,14 +123,15 @@ def _take(
             changed.add(opinion.dimension)
     out.moved[look.camera] = current
     mark = _mark(current, asked, changed, late=late)
-    if mark is Mark.OWN_ROW and not late:
-        out.standings.update(((look.camera, name), current[name]) for name in asked)
     if mark is Mark.OWN_ROW:
+        out.standings.update(((look.camera, name), current[name]) for name in asked)
+    if changed or late:
         out.observations.append(_observation(look))
-    out.lines.append(RoundLine(report, look, mark))
+    if asked:  # a look that is told twice must not rewrite its place in the round
+        out.lines.append(RoundLine(report, look, mark))
     pending = any(current[name].pending is not None for name in asked)
     out.judged.append(Judged(attributed, verdict, report.attempt, pending=pending, late=late, blips=blips))
-    if not late:
+    if asked:
         up = STREAM in asked and look.media_flowed and look.reason is None
         out.live[look.camera] = CameraLive(
             camera=look.camera,
