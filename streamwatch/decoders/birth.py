@@ -23,6 +23,7 @@ from streamwatch.errors import StreamwatchError
 MAX_REPLY_BYTES: Final = 64 * 2**10  # a result: 1.6 KiB of fingerprint and some dozen numbers; a jailed worker may lie
 READY_S: Final = 30.0  # loading av and numpy takes 0.3 s on an idle machine
 HELLO_S: Final = 10.0  # forking and locking in takes 5 ms on an idle machine
+LAST_WORD_S: Final = 2.0  # a zygote that lives tells of an end in a millisecond; under load it may take longer
 KEPT_ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")  # no secret of ours reaches a decoder
 
 
@@ -85,7 +86,8 @@ class Worker:
     async def how_it_ended(self) -> str:
         """A phrase for a person; waits a moment for the zygote's word."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.gone.wait(), 0.5)
+            async with asyncio.timeout(LAST_WORD_S):  # not wait_for: Python 3.11's swallows a cancellation
+                await self.gone.wait()
         if self.status is None:
             return "it ended"
         if os.WIFSIGNALED(self.status):
@@ -135,7 +137,8 @@ class Zygote:
         found = cls(process, ours)
         asyncio.get_running_loop().add_reader(ours.fileno(), found._readable)
         try:
-            found.threads = await asyncio.wait_for(asyncio.shield(found._ready), READY_S)
+            async with asyncio.timeout(READY_S):
+                found.threads = await asyncio.shield(found._ready)
         except BaseException as error:
             found.close()
             if isinstance(error, TimeoutError):

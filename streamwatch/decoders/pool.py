@@ -130,7 +130,8 @@ class DecoderPool:
         self._waiting.append(waiting)
         self._nudge.set()
         try:
-            return await asyncio.wait_for(waiting.done, MAX_WAIT_S + self._wall_s)
+            async with asyncio.timeout(MAX_WAIT_S + self._wall_s):
+                return await waiting.done
         except TimeoutError:
             return _failed(Reason.OURS_OVERLOAD, f"no decoder was free within {MAX_WAIT_S:g} s")
         finally:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,8 +37,8 @@ def reason_of(result: DecodeResult) -> Reason | None:
 
 @pytest.fixture
 async def one() -> AsyncIterator[DecoderPool]:
-    """A pool of one worker."""
-    running = DecoderPool(workers=1)
+    """A pool of one worker, patient: only the tests of the deadline ask for a short one."""
+    running = DecoderPool(workers=1, wall_s=30)
     await running.start()
     yield running
     await running.aclose()
@@ -52,6 +54,13 @@ async def until_alive(running: DecoderPool, other_than: int) -> None:
     """Waits until the first slot holds a new worker."""
     while (worker := running._slots[0].worker) is None or worker.pid == other_than or worker.gone.is_set():
         await asyncio.sleep(0.01)
+
+
+async def until_waiting(running: DecoderPool, count: int) -> None:
+    """Waits until the worker has taken its job and `count` others wait behind it."""
+    await asyncio.sleep(0)  # let them be queued first
+    while len(running._waiting) != count:
+        await asyncio.sleep(0.005)
 
 
 def exists(pid: int) -> bool:
@@ -152,9 +161,10 @@ async def test_r18_worker_lost_during_a_job_loses_that_job_only(one: DecoderPool
     pid = pid_of(one)
     os.kill(pid, signal.SIGSTOP)
     jobs = [asyncio.create_task(one.score(job())) for _ in range(4)]
-    await asyncio.sleep(0.1)
+    await until_waiting(one, 3)
     os.kill(pid, number)
-    os.kill(pid, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):  # SIGKILL needs no waking up
+        os.kill(pid, signal.SIGCONT)
     results = await asyncio.gather(*jobs)
     assert [reason_of(result) for result in results] == [Reason.OURS_WORKER, None, None, None]
     assert results[0].failure is not None and f"signal {int(number)}" in results[0].failure.detail
@@ -163,14 +173,14 @@ async def test_r18_worker_lost_during_a_job_loses_that_job_only(one: DecoderPool
 
 async def test_r18_hanging_worker_is_stopped_at_the_wall_deadline() -> None:
     """A job that does not end costs itself and its process; the process is gone afterwards, not left behind."""
-    running = DecoderPool(workers=1, wall_s=0.3)
+    running = DecoderPool(workers=1, wall_s=1.2)
     await running.start()
     try:
         pid = pid_of(running)
         os.kill(pid, signal.SIGSTOP)
         result = await running.score(job())
         assert reason_of(result) is Reason.OURS_WORKER
-        assert result.failure is not None and "0.3 s" in result.failure.detail
+        assert result.failure is not None and "1.2 s" in result.failure.detail
         await until_alive(running, pid)
         assert not exists(pid)
         assert reason_of(await running.score(job())) is None
@@ -203,7 +213,7 @@ async def test_job_sent_while_the_zygote_is_dead_waits_for_the_new_one(one: Deco
 
 async def test_worker_without_memory_says_ours_memory_and_is_replaced() -> None:
     """Our own limit must not look like a camera's broken picture."""
-    running = DecoderPool(workers=1, headroom_bytes=12 * 2**20)
+    running = DecoderPool(workers=1, headroom_bytes=12 * 2**20, wall_s=30)
     await running.start()
     try:
         pid = pid_of(running)
@@ -232,7 +242,7 @@ async def test_worker_is_renewed_after_its_share_of_jobs() -> None:
 
 async def test_more_jobs_than_may_wait_are_overload() -> None:
     """The queue holds 32 a worker; what comes on top is told so at once and says nothing about the camera."""
-    running = DecoderPool(workers=1, wall_s=0.5)
+    running = DecoderPool(workers=1, wall_s=1.5)
     await running.start()
     try:
         os.kill(pid_of(running), signal.SIGSTOP)
@@ -251,13 +261,33 @@ async def test_cancelled_look_leaves_no_trace(one: DecoderPool) -> None:
     """A caller that gives up frees its place in the queue; later jobs get their own results."""
     os.kill(pid_of(one), signal.SIGSTOP)
     jobs = [asyncio.create_task(one.score(job(keyframe(street(64 * k, 64 * k))))) for k in (2, 3, 4)]
-    await asyncio.sleep(0.05)
+    await until_waiting(one, 2)
     jobs[0].cancel()  # in the worker
     jobs[1].cancel()  # in the queue
     await asyncio.sleep(0)
     os.kill(pid_of(one), signal.SIGCONT)
     assert (await jobs[2]).width == 256
     assert not one._waiting
+
+
+async def test_closing_ends_whatever_happens_at_that_moment() -> None:
+    """A worker that dies in the same tick as the pool is closed does not keep it open; all jobs get an answer."""
+    for turns in range(12):
+        running = DecoderPool(workers=1, wall_s=30)
+        await running.start()
+        pid = pid_of(running)
+        os.kill(pid, signal.SIGSTOP)
+        jobs = [asyncio.create_task(running.score(job())) for _ in range(3)]
+        await until_waiting(running, 2)
+        worker = running._slots[0].worker
+        assert worker is not None
+        os.kill(pid, signal.SIGKILL)
+        if turns % 2:
+            await worker.gone.wait()  # the slot's task becomes runnable in this very tick
+        for _ in range(turns // 2):
+            await asyncio.sleep(0)
+        await running.aclose()
+        assert {reason_of(result) for result in await asyncio.gather(*jobs)} == {Reason.OURS_WORKER}
 
 
 @linux
@@ -311,7 +341,7 @@ def test_decoders_die_with_the_process_that_owns_them() -> None:
     owner.wait()
     owner.stdout.close()
     while exists(zygote) or exists(worker):
-        pass
+        time.sleep(0.01)
 
 
 @linux
