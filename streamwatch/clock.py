@@ -57,7 +57,7 @@ def from_datetime(moment: datetime) -> int:
 
 
 def rfc3339(us: int) -> str:
-    """Microseconds since the epoch as RFC 3339 UTC, e.g. 2026-11-24T05:38:10.250000Z; whole seconds have no fraction."""
+    """Microseconds since the epoch as RFC 3339 UTC: 2026-11-24T05:38:10.250000Z; whole seconds have no fraction."""
     text = to_datetime(us).isoformat(timespec="auto")
     return text.replace("+00:00", "Z")
 
