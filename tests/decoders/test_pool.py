@@ -272,7 +272,7 @@ async def test_cancelled_look_leaves_no_trace(one: DecoderPool) -> None:
 
 async def test_closing_ends_whatever_happens_at_that_moment() -> None:
     """A worker that dies in the same tick as the pool is closed does not keep it open; all jobs get an answer."""
-    for turns in range(12):
+    for turns in range(6):
         running = DecoderPool(workers=1, wall_s=30)
         await running.start()
         pid = pid_of(running)
