@@ -25,6 +25,7 @@ def score(y: Luma, previous: bytes | None, at_us: int) -> Scored:
     """Measures a uint8 luma plane, shape (height, width), rows possibly padded; `y` stays unchanged.
 
     `previous` is the fingerprint that the look before returned (None, or of another size or version: no_reference);
+    it is returned again where this look came too soon after it to be compared.
     `at_us` is the start of this look. Deterministic. Raises ValueError for anything but a two-dimensional uint8 array.
     """
     if y.ndim != 2 or y.dtype.name != "uint8":
@@ -34,4 +35,7 @@ def score(y: Luma, previous: bytes | None, at_us: int) -> Scored:
     still = fingerprint.stillness(now, before)
     compared = before is not None and any(found.name == SAME_TEXTURED and found.valid for found in still)
     reference_us = before.at_us if compared and before is not None else None
-    return Scored((*exposure(y), *sharpness(y), *still), now.pack(), reference_us)
+    # A confirming look a second later must not take the place of the picture that the next one is to be compared with.
+    too_soon = any(found.why == "too_soon" for found in still)
+    kept = previous if too_soon and previous is not None else now.pack()
+    return Scored((*exposure(y), *sharpness(y), *still), kept, reference_us)

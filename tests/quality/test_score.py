@@ -81,3 +81,16 @@ def test_anything_but_a_luma_plane_is_refused(y: np.ndarray) -> None:
     """A colour picture handed in by mistake is our bug, not a bad picture."""
     with pytest.raises(ValueError, match="two-dimensional uint8"):
         score(y, None, 0)
+
+
+def test_a_look_too_soon_keeps_the_picture_that_the_next_one_is_compared_with() -> None:
+    """Confirming looks a second apart must not keep a frozen picture from ever being seen."""
+    y = np.random.default_rng(3).integers(0, 255, (360, 640), dtype=np.uint8)
+    first = score(y, None, 0)
+    soon = score(y, first.fingerprint, 1_000_000)
+    later = score(y, soon.fingerprint, 6_000_000)
+
+    assert soon.fingerprint == first.fingerprint
+    assert soon.reference_us is None
+    assert later.reference_us == 0
+    assert later.fingerprint != first.fingerprint
