@@ -59,7 +59,8 @@ class LiveClient:
         self._waiting[number] = future
         try:
             writer.write(frame(_encoder.encode(Command(id=number, op=op, args=args))))
-            answer = await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):  # not wait_for: 3.11's can swallow a cancellation
+                answer = await future
         except TimeoutError:
             raise CallError("timeout", f"the service did not answer {op!r} within {timeout_s:g} s") from None
         finally:
