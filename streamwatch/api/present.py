@@ -49,7 +49,11 @@ class Now(NamedTuple):
             return (_WORST[self.stream.state], self.stream.since_us)
         if self.picture is not None and self.picture.state is State.DOWN:
             return (1, self.picture.since_us)
-        return (1, self.stream.since_us) if self.faults else None
+        if self.faults:
+            return (1, self.stream.since_us)
+        if self.picture is not None and self.picture.state is State.UNKNOWN and self.picture.reason is not None:
+            return (_WORST[State.UNKNOWN], self.picture.since_us)  # it sends, and no picture comes of it
+        return None
 
 
 NEVER: Final = Now(None, None, (), pending=False)

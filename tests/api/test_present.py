@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streamwatch.api.present import count, now_of
 from streamwatch.clock import US
+from streamwatch.errors import Blame
 from streamwatch.model.live import CameraLive
 from streamwatch.model.look import State
 from streamwatch.model.standing import PICTURE, REACH, STREAM, Pending, Standing
@@ -70,3 +71,17 @@ def test_present_of_one_camera_is_the_timelines(own: tuple[Standing, ...]) -> No
     by_dimension = {one.dimension: present(one, NOW, GRACE_US) for one in own}
     assert (now.stream and tuple(now.stream)) == by_dimension.get(STREAM)
     assert (now.picture and tuple(now.picture)) == by_dimension.get(PICTURE)
+
+
+def test_a_camera_that_sends_and_gives_no_picture_is_listed_behind_those_that_are_down() -> None:
+    """No keyframe while media flows: up, the picture unknown for a reason, so a person must see it; a mere gap is not."""
+    up = Standing(1, STREAM, State.UP, None, None, 5, 100)
+    no_picture = Standing(1, PICTURE, State.UNKNOWN, "media.no_keyframe", Blame.CAMERA, 50, 100)
+    gap = Standing(1, PICTURE, State.UNKNOWN, None, None, 50, 100)
+
+    def rank(*standings: Standing) -> tuple[int, int] | None:
+        return now_of(CameraLive(camera=1, standings=standings), 101, 10).rank()
+
+    assert rank(up, no_picture) == (2, 50)
+    assert rank(up, gap) is None
+    assert rank(up) is None
