@@ -1,0 +1,326 @@
+"""Writes the parts of the documentation that the code already says: `python tools/docs.py`; `--check` fails when stale.
+
+Whole pages: docs/settings.md, docs/goals.md, docs/cli.md. Inside hand-written pages: what stands between
+`<!-- made by tools/docs.py: NAME -->` and `<!-- end of NAME -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from fastapi.routing import APIRoute
+
+from streamwatch.api import cameras, machine, maintenance, overview, regions, sessions, villages
+from streamwatch.api.app import PREFIX, create_app
+from streamwatch.cli.app import app as commands
+from streamwatch.errors import Exit
+from streamwatch.inventory.cells import Parser
+from streamwatch.inventory.columns import KINDS
+from streamwatch.metrics import CATALOGUE
+from streamwatch.settings import describe
+from streamwatch.settings.model import sections
+from streamwatch.texts import text
+from streamwatch.verdict import BOOKING, FAULTS
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DOCS: Final = ROOT / "docs"
+PACKAGE: Final = ROOT / "streamwatch"
+MADE: Final = "<!-- Made by tools/docs.py from the code: do not edit, run `python tools/docs.py`. -->\n\n"
+_BLOCK: Final = re.compile(r"(<!-- made by tools/docs\.py: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+_CALLED: Final = re.compile(r"^(streamwatch [a-z-]+)(?: -m \S+)? \[OPTIONS\]", re.MULTILINE)  # `python -m NAME` shows
+_GOAL: Final = re.compile(r"test_(?:.*_)?r([0-9]+)(?:_.*)?")
+
+_TAKES: Final = {  # how cells are read -> what to write into them
+    "code": "letters, digits and `. : - _`, at most 64, beginning with a letter or digit",
+    "name": "one line, at most 200 characters",
+    "short": "one line, at most 64 characters",
+    "secret": "one line, at most 256 characters",
+    "region": "the path such as `青河县/双河镇`, at most 8 steps, or the region's code",
+    "yes_no": "`yes` or `no`, also `true`, `1`, `是`, `有`",
+    "day": "`2026-11-24`, also `2026/11/24` and `20261124`",
+    "whole": "a whole number from {low} to {high}",
+    "number": "a number from {low:g} to {high:g}",
+    "choice": "one of {words}",
+    "_address": "`rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`",
+}
+_EXITS: Final = {
+    Exit.OK: "all is well",
+    Exit.DEGRADED: "something is to be remarked: a fault in a picture, a rejected line",
+    Exit.DOWN: "a camera is down",
+    Exit.UNKNOWN: "it could not be found out: our side, or a busy device",
+    Exit.USAGE: "the call is wrong; the message says what it takes",
+    Exit.HELD: "somebody else holds the data directory; the message names the process",
+    Exit.CONFIG: "the configuration is wrong; the message names each key, its place and the remedy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GoalTest:
+    """A test of a numbered goal."""
+
+    goal: int
+    place: str
+    says: str
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; pipes in cells are escaped."""
+    lines = [list(head), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def booking() -> str:
+    """What each reason books, in the words of operators."""
+    rows = []
+    for reason, row in BOOKING.items():
+        picture = "not asked" if row.picture is None else row.picture.value
+        rows.append((f"`{reason}`", *_both(f"reason.{reason}"), row.reach, row.stream, picture, row.blame))
+    return table(("reason", "means", "中文", "reach", "stream", "picture", "blame"), rows)
+
+
+def faults() -> str:
+    """The faults that pictures are judged for."""
+    rows = (
+        (
+            f"`{fault.name}`",
+            *_both(f"fault.{fault.name}"),
+            str(fault.vqd or "–"),
+            "yes" if fault.breaks_intact else "no",
+        )
+        for fault in FAULTS.values()
+    )
+    return table(("fault", "means", "中文", "VQD number", "breaks intact 完好"), rows)
+
+
+def exits() -> str:
+    """What commands exit with."""
+    return table(("status", "means"), ((str(int(status)), _EXITS[status]) for status in Exit))
+
+
+def columns(kind: str) -> str:
+    """The columns of one list, with the other headings that they go by."""
+    rows = (
+        (
+            f"`{column.name}`",
+            "required" if column.required else "",
+            " ".join(column.also) or "–",
+            _taken(column.parse),
+        )
+        for column in KINDS[kind].columns
+    )
+    return table(("column", "", "also called", "takes"), rows)
+
+
+def _taken(parse: Parser) -> str:
+    name = parse.__qualname__.partition(".")[0]
+    found = dict(inspect.getclosurevars(parse).nonlocals) if inspect.isfunction(parse) else {}
+    if name == "choice":
+        found["words"] = ", ".join(f"`{word}`" for word in found["words"].values())
+    return _TAKES[name].format(**found)
+
+
+def metrics() -> str:
+    """Every metric that there is."""
+    rows = (
+        (f"`{metric.name}`", metric.kind.value, " ".join(f"`{label}`" for label in metric.labels) or "–", metric.help)
+        for metric in CATALOGUE
+    )
+    return table(("metric", "kind", "labels", "means"), rows)
+
+
+def routes() -> str:
+    """Every path of the API with the permission that it needs."""
+    rows = []
+    for method, path, permission, parameters, says in sorted(api_routes(), key=lambda route: (route[1], route[0])):
+        names = ", ".join(f"`{name}`" for name in parameters) or "–"
+        rows.append((f"`{method} {path}`", permission, names, says))
+    return table(("path", "needs", "query", "gives"), rows)
+
+
+def api_routes() -> Iterator[tuple[str, str, str, list[str], str]]:
+    """Method, path, permission, query parameters and meaning of every route of the API."""
+    nothing = cast("Any", None)  # what the routes are made of is asked here, not what they answer
+    api = create_app(reader=nothing, view=nothing, caller=nothing, clock=nothing, session_key=bytes(32))
+    routers = [(PREFIX, one.router) for one in (sessions, overview, regions, villages, cameras, maintenance)]
+    needed = {
+        (method, prefix + route.path): _permission(route)
+        for prefix, router in [*routers, ("", machine.router)]
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    for path, methods in api.openapi()["paths"].items():
+        for method, operation in methods.items():
+            query = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+            says = " ".join(operation["description"].split())
+            yield method.upper(), path, needed[method.upper(), path], query, says
+
+
+def _permission(route: APIRoute) -> str:
+    """The permissions that dependencies of the route demand; `may_scrape` has a rule of its own."""
+    demanded: set[str] = set()
+    waiting = [route.dependant]
+    while waiting:
+        dependant = waiting.pop()
+        call = dependant.call
+        if call is not None and inspect.isfunction(call):
+            if call.__qualname__ == "needs.<locals>.check":
+                demanded.add(f"`{inspect.getclosurevars(call).nonlocals['permission']}`")
+            if call.__name__ == "may_scrape":
+                demanded.add("`metrics`, or loopback")
+        waiting += dependant.dependencies
+    return " and ".join(sorted(demanded)) or "nothing"
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    unread = unread_settings()
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for key in describe():
+        section, _, name = key.key.rpartition(".")
+        means = key.description + (" **Has no effect in this version.**" if key.key in unread else "")
+        rows.setdefault(section, []).append((f"`{name}`", f"`{key.env}`", key.takes, key.default, means))
+    head = ("key", "variable", "takes", "default", "means")
+    parts = [MADE + _SETTINGS_INTRO, "## At the top of the file\n\n" + table(head, rows.pop(""))]
+    for section, model in sections().items():
+        parts.append(f"## [{section}]\n\n{inspect.getdoc(model)}\n\n{table(head, rows[section])}")
+    return "\n".join(parts)
+
+
+_SETTINGS_INTRO: Final = """# Settings
+
+Every key, what it takes, its default and its meaning. A file in [TOML](https://toml.io) is named by `--config FILE`.
+The environment wins over the file, and the file over the defaults.
+
+- In the file, keys stand in sections: `[schedule]` and below it `interval_s = 300`. A relative `data_dir` counts from
+  the file's folder.
+- In the environment, the same key is `STREAMWATCH_SCHEDULE__INTERVAL_S=300`. Lists have commas; `[]` is the empty list.
+  An empty variable counts as not set.
+- Each variable also exists with `_FILE` at its end. It names a file that holds the value.
+- An unknown key, a wrong value or a contradiction is refused with its place and the remedy: exit status 78, and nothing
+  starts. `streamwatch check-settings [--config FILE]` tells before you restart.
+- Settings are read at the start. To change one, stop the service and start it again.
+"""
+
+
+def unread_settings() -> frozenset[str]:
+    """Keys that nothing in the package reads: they are taken and checked, and change nothing."""
+    read: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                read.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                read.add(node.value)
+    return frozenset(row.key for row in describe() if row.key.rpartition(".")[2] not in read)
+
+
+def goal_tests(folder: Path) -> list[GoalTest]:
+    """Every test below `folder` that carries the number of a goal in its name; nothing is imported."""
+    found = []
+    for path in sorted(folder.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (goal := _GOAL.fullmatch(node.name)):
+                says = " ".join((ast.get_docstring(node) or "").split())
+                found.append(GoalTest(int(goal[1]), f"{path.relative_to(folder.parent)}::{node.name}", says))
+    return sorted(found, key=lambda test: test.goal)
+
+
+def goals_page() -> str:
+    """docs/goals.md."""
+    parts = [MADE + _GOALS_INTRO]
+    tests = goal_tests(ROOT / "tests")
+    for goal in sorted({test.goal for test in tests}):
+        rows = ((f"`{test.place}`", test.says) for test in tests if test.goal == goal)
+        parts.append(f"## R{goal}\n\n" + table(("test", "setup, fault, bound"), rows))
+    return "\n".join(parts)
+
+
+_GOALS_INTRO: Final = """# Goals that tests hold
+
+Each reliability goal has a number. A test that holds (a part of) one carries the number in its name, and its first
+lines say the setup, the fault and the bound. A number that is not here has no test yet. What stands here is what is
+tested, which may be less than the whole goal.
+"""
+
+
+def commands_page() -> str:
+    """docs/cli.md."""
+    shown = commands.generate_docs(output_format="markdown")
+    body = shown.partition("## Table of Contents")[2].partition("## streamwatch run")
+    rest = "\n".join(line.rstrip() for line in (body[1] + body[2]).splitlines())
+    rest = _CALLED.sub(r"\1 [OPTIONS]", rest)
+    return f"{MADE}{_COMMANDS_INTRO}\n## Exit statuses\n\n{exits()}\n{rest.rstrip()}\n"
+
+
+_COMMANDS_INTRO: Final = """# Commands
+
+`streamwatch COMMAND --help` says the same. `streamwatch --version [--json]` names the versions of streamwatch, Python,
+PyAV, FFmpeg and SQLite. With `--json` a command prints JSON and nothing else on stdout. Of several things asked about,
+the worst counts for the exit status: 2 beats 3, 3 beats 1, 1 beats 0.
+"""
+
+PAGES: Final[dict[Path, Callable[[], str]]] = {
+    DOCS / "settings.md": settings_page,
+    DOCS / "goals.md": goals_page,
+    DOCS / "cli.md": commands_page,
+}
+BLOCKS: Final[dict[str, Callable[[], str]]] = {
+    "booking": booking,
+    "faults": faults,
+    "exits": exits,
+    "villages": lambda: columns("villages"),
+    "cameras": lambda: columns("cameras"),
+    "metrics": metrics,
+    "routes": routes,
+}
+
+
+def _both(key: str) -> tuple[str, str]:
+    return text(key, "en"), text(key, "zh-CN")
+
+
+def filled(page: str) -> str:
+    """A hand-written page with its made parts as they should be. Raises KeyError for a part that nobody makes."""
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n{found[3]}", page)
+
+
+def wanted() -> dict[Path, str]:
+    """Every page that holds something made, as it should be."""
+    pages = {path: make() for path, make in PAGES.items()}
+    for path in sorted({*DOCS.glob("*.md"), *ROOT.glob("*.md")} - pages.keys()):
+        before = path.read_text(encoding="utf-8")
+        if _BLOCK.search(before):
+            pages[path] = filled(before)
+    return pages
+
+
+def stale() -> list[Path]:
+    """The pages that differ from what they should be."""
+    return [path for path, page in wanted().items() if not path.exists() or path.read_text(encoding="utf-8") != page]
+
+
+def main(arguments: list[str]) -> int:
+    """Writes what is stale, or with --check only names it and gives 1."""
+    found = stale()
+    for path in found:
+        print(f"{path.relative_to(ROOT)}: {'is stale: run python tools/docs.py' if arguments else 'written'}")  # noqa: T201
+    if arguments == ["--check"]:
+        return 1 if found else 0
+    pages = wanted()
+    for path in found:
+        path.write_text(pages[path], encoding="utf-8")
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
