@@ -74,7 +74,7 @@ def test_present_of_one_camera_is_the_timelines(own: tuple[Standing, ...]) -> No
 
 
 def test_a_camera_that_sends_and_gives_no_picture_is_listed_behind_those_that_are_down() -> None:
-    """No keyframe while media flows: up, the picture unknown for a reason, so a person must see it; a mere gap is not."""
+    """No keyframe while media flows: up, the picture unknown for a reason: a person must see it; a gap is none."""
     up = Standing(1, STREAM, State.UP, None, None, 5, 100)
     no_picture = Standing(1, PICTURE, State.UNKNOWN, "media.no_keyframe", Blame.CAMERA, 50, 100)
     gap = Standing(1, PICTURE, State.UNKNOWN, None, None, 50, 100)
