@@ -175,6 +175,25 @@ async def test_new_village_is_seen_before_the_census_is_old(world: World) -> Non
     assert "331122100009" in await codes(world, "/villages")
 
 
+async def test_census_follows_the_inventory(world: World) -> None:
+    """Who is where is remembered until the service says that the inventory changed, or for half a minute."""
+
+    async def add(number: int) -> None:
+        row = {"id": number, "code": f"c{number}", "name": "x", "village": 11, "url": "rtsp://192.0.2.9/x"}
+        async with world.writer.begin() as conn:
+            await conn.execute(camera.insert().values(**row, installed_us=NOW - HOUR, created_us=NOW - HOUR))
+
+    assert (await world.get("/overview"))["cameras"] == 6
+    await add(7)
+    assert (await world.get("/overview"))["cameras"] == 6
+    world.inventory_version += 1
+    world.tell(*live(*STOOD))
+    assert (await world.get("/overview"))["cameras"] == 7
+    await add(8)
+    world.clock.seconds += 30
+    assert (await world.get("/overview"))["cameras"] == 8
+
+
 async def test_lost_service_turns_everything_unknown_by_itself(world: World) -> None:
     """When the service is gone the last states are shown until the grace is over, then nothing is claimed."""
     world.tell(*live(*STOOD), connected=False)

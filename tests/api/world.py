@@ -80,6 +80,7 @@ class World:
     writer: Writer
     reader: Reader
     keys: dict[str, str] = field(default_factory=dict)
+    inventory_version: int = 1
 
     def client(self, key: str | None = None, *, peer: str = "192.0.2.9", **headers: str) -> httpx.AsyncClient:
         """A client with the key of that name (or none), from an address that is not this machine."""
@@ -116,7 +117,7 @@ class World:
             started_us=NOW - DAY,
             version="1.2.3",
             parts=parts,
-            inventory_version=1,
+            inventory_version=self.inventory_version,
             counters={"streamwatch_probes_total": {"picture|ok|": 5.0}},
             gauges={"streamwatch_sessions": {"": 3.0}},
         )
