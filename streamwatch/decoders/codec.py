@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import av
 import numpy as np
@@ -107,7 +107,7 @@ def _first_whole(frames: list[VideoFrame], context: VideoCodecContext) -> Pictur
                 step=Step.DECODE,
             )
         plane = frame.planes[0]
-        rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+        rows = np.frombuffer(cast("Any", plane), np.uint8)  # a buffer; the stubs of PyAV 18 do not say so
         return Picture(rows.reshape(-1, plane.line_size)[: frame.height, : frame.width], frame)
     if frames:
         raise LookError(Reason.MEDIA_BROKEN, "the keyframe is damaged: parts of it are missing", step=Step.DECODE)

@@ -91,7 +91,7 @@ def take(y: Luma, at_us: int) -> Fingerprint:
     brightest = lines.max(axis=1).reshape(rows, columns, TILE).max(axis=2)
     darkest = lines.min(axis=1).reshape(rows, columns, TILE).min(axis=2)
     textured = (brightest - darkest >= TEXTURED_RANGE).astype(np.uint8)
-    return Fingerprint(width, height, at_us, (textured << 7) | hashes)
+    return Fingerprint(width, height, at_us, (textured << np.uint8(7)) | hashes)
 
 
 def stillness(now: Fingerprint, before: Fingerprint | None) -> tuple[Measurement, Measurement]:

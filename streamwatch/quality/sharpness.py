@@ -9,7 +9,7 @@ It cannot tell a lens out of focus from a small picture that was enlarged: for t
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +124,8 @@ def _directed(profiles: Luma) -> float | None:
     if not kept.any():
         return None
     span = height.astype(np.float32)
-    steep = np.clip((step - noise) / np.where(kept, span - noise, np.float32(1)), 0, 1)
+    slope = (step - noise) / np.where(kept, span - noise, np.float32(1))
+    steep = cast("NDArray[np.float32]", np.clip(slope, 0, 1))
     return _sharper_part(_cells(np.where(kept, span, np.float32(-1)), -1.0), _cells(steep, 0.0))
 
 
@@ -145,7 +146,8 @@ def _sharper_part(height: NDArray[np.float32], steep: NDArray[np.float32]) -> fl
         return None
     height, steep, kept = height[good], steep[good], kept[good]
     quarter = -(-kept // 4)
-    order = np.argsort(-height, axis=1, kind="stable")[:, : int(quarter.max())]
+    # whole numbers of 0 to 255: sorting them as such takes a quarter of the time that floats take
+    order = np.argsort((-height).astype(np.int16), axis=1, kind="stable")[:, : int(quarter.max())]
     strongest = np.take_along_axis(steep, order, axis=1)
     strongest[np.arange(strongest.shape[1])[None, :] >= quarter[:, None]] = 2  # beyond the quarter: sorts to the end
     strongest.sort(axis=1)
