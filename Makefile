@@ -25,7 +25,7 @@ test: $(VENV)/.test-ready
 	PYTHON="$(VENV)/bin/python" tests/run.sh
 
 drills: $(VENV)/.test-ready
-	PYTHON="$(VENV)/bin/python" STREAMWATCH_GOAL_SCALE=20 tests/run.sh -k "r[0-9]"
+	PYTHON="$(VENV)/bin/python" STREAMWATCH_GOAL_SCALE=20 tests/run.sh --goals
 
 lint: $(VENV)/.test-ready
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from streamwatch.errors import ACCESS_REASONS, Blame, Reason
+from streamwatch.errors import ACCESS_REASONS, Blame, Reason, Step
 from streamwatch.model.look import Depth, Look, State
 from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM
 from streamwatch.model.verdict import Attributed, Opinion, Verdict
@@ -137,8 +137,12 @@ def judge(attributed: Attributed, policy: Policy, present: frozenset[str] = froz
     """All that one look says. `present` names the faults that stand on this camera: they clear at laxer thresholds.
 
     A void look, or one that failed for an `ours.*` reason, says nothing: the Verdict carries `void` and no opinions.
+    Only where we failed *after* a whole keyframe had come, in our own decoder, the stream was seen to be up.
     """
     look = attributed.look
+    if _failed_in_our_decoder(attributed):
+        up = [Opinion(dimension, State.UP) for dimension in _DEPTHS[look.depth] if dimension != PICTURE]
+        return Verdict(look.camera, look.started_us, tuple(up))
     void = attributed.void or (look.reason if look.reason is not None and BOOKING[look.reason] is _VOID else None)
     if void is not None:
         return Verdict(look.camera, look.started_us, void=void)
@@ -146,6 +150,12 @@ def judge(attributed: Attributed, policy: Policy, present: frozenset[str] = froz
     if look.depth is Depth.PICTURE:
         opinions += _picture(look, policy, present)
     return Verdict(look.camera, look.started_us, tuple(opinions))
+
+
+def _failed_in_our_decoder(attributed: Attributed) -> bool:
+    look = attributed.look
+    ours = look.reason is not None and BOOKING[look.reason] is _VOID and attributed.void in (None, look.reason)
+    return ours and look.media_flowed and look.step in (Step.DECODE, Step.SCORE)
 
 
 def state_of(look: Look) -> State:

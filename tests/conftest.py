@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(os.environ.get("STREAMWATCH_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test whose name has `r13_` proves goal R13: `make drills` runs those at their full counts."""
+    for item in items:
+        if re.search(r"(^|_)r\d+_", item.name):
+            item.add_marker(pytest.mark.goal)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from streamwatch.errors import Blame, Reason
+from streamwatch.errors import Blame, Reason, Step
 from streamwatch.model.look import Depth, Look, Measurement, State, StreamKind
 from streamwatch.model.verdict import Attributed, Opinion, Verdict
 from streamwatch.verdict import BOOKING, FAULTS, Policy, blame_of, faults_of, judge, state_of
@@ -276,3 +277,20 @@ def test_faults_carry_the_numbers_of_the_enumeration() -> None:
     }
     assert all(row.breaks_intact for row in FAULTS.values())
     assert blame_of(None) is None
+
+
+@pytest.mark.parametrize("reason", [Reason.OURS_WORKER, Reason.OURS_MEMORY, Reason.OURS_OVERLOAD])
+def test_our_decoders_failure_does_not_take_back_that_the_stream_was_up(reason: Reason) -> None:
+    """A whole keyframe had come: reach and stream are up, the picture was not judged; before that nothing is said."""
+    failed = Look(
+        camera=7, depth=Depth.PICTURE, stream=StreamKind.SUB, started_us=AT_US, duration_us=1, vantage="v",
+        reason=reason, step=Step.DECODE, media_flowed=True,
+    )  # fmt: skip
+
+    assert judge(Attributed(failed, Blame.OURS, reason), POLICY) == Verdict(
+        7, AT_US, (Opinion("reach", UP), Opinion("stream", UP))
+    )
+    early = msgspec.structs.replace(failed, step=Step.DESCRIBE, media_flowed=False)
+    assert judge(Attributed(early, Blame.OURS, reason), POLICY) == Verdict(7, AT_US, void=reason)
+    path = Attributed(failed, Blame.OURS, Reason.OURS_PATH)
+    assert judge(path, POLICY) == Verdict(7, AT_US, void=Reason.OURS_PATH)

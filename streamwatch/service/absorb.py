@@ -132,7 +132,7 @@ def _take(
     pending = any(current[name].pending is not None for name in asked)
     out.judged.append(Judged(attributed, verdict, report.attempt, pending=pending, late=late, blips=blips))
     if asked:
-        up = STREAM in asked and look.media_flowed and look.reason is None
+        up = any(opinion.dimension == STREAM and opinion.state is State.UP for opinion in verdict.opinions)
         out.live[look.camera] = CameraLive(
             camera=look.camera,
             standings=tuple(current.values()),
