@@ -103,6 +103,8 @@ CATALOGUE: Final = (
         Kind.COUNTER,
         "Failures that their confirming looks did not repeat; they changed no state.",
     ),
+    Metric("streamwatch_config_last_reload_successful", Kind.GAUGE, "1 unless the last SIGHUP was refused."),
+    Metric("streamwatch_missed_rounds", Kind.GAUGE, "Rounds skipped since the start because they came too late."),
     Metric("streamwatch_patrol_lag_seconds", Kind.GAUGE, "How late the latest round began."),
     Metric("streamwatch_loop_lag_seconds", Kind.GAUGE, "Worst event loop delay lately.", ("process",)),
     Metric("streamwatch_canary_up", Kind.GAUGE, "1 while a target that is not a camera answers.", ("canary",)),

@@ -51,12 +51,18 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """Time that was booked for the first time, microseconds: for counters that are never revised."""
+    """A stretch [from_us, to_us) that was booked for the first time: for counters that are never revised."""
 
     camera: int
     dimension: str
     state: State
-    seconds_us: int
+    from_us: int
+    to_us: int
+
+    @property
+    def seconds_us(self) -> int:
+        """How much time that is, in microseconds."""
+        return self.to_us - self.from_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +236,13 @@ def _joined(runs: list[Run]) -> list[Run]:
 
 
 def _booked(standing: Standing, runs: list[Run]) -> tuple[Booked, ...]:
-    """What of `runs` lies after the old `last_us`, added up by state."""
-    sums: dict[State, int] = {}
+    """What of `runs` lies after the old `last_us`."""
+    found: list[Booked] = []
     for run in runs:
-        time_us = run.to_us - max(run.from_us, standing.last_us)
-        if time_us > 0:
-            sums[run.kind.state] = sums.get(run.kind.state, 0) + time_us
-    return tuple(Booked(standing.camera, standing.dimension, state, time_us) for state, time_us in sums.items())
+        begin_us = max(run.from_us, standing.last_us)
+        if run.to_us > begin_us:
+            found.append(Booked(standing.camera, standing.dimension, run.kind.state, begin_us, run.to_us))
+    return tuple(found)
 
 
 def _append(found: list[Segment], segment: Segment) -> None:

@@ -72,6 +72,7 @@ class Service:
     process: subprocess.Popen[bytes]
     data_dir: Path
     log: Path
+    started: float = field(default_factory=time.monotonic)
     _client: httpx.Client | None = field(default=None, repr=False)
 
     @property

@@ -161,6 +161,7 @@ def test_up_down_unknown_and_excluded_are_the_window_exactly(city: tuple[Farm, S
     """For every village and some cameras, over a ragged window with maintenance in it, to the microsecond."""
     _, running = city
     villages = running.every("/villages")
+    running.until(lambda: time.monotonic() - running.started > 45, 50, "a window in which all cameras were in service")
     to_us = now_us() - 3 * US
     from_us = to_us - 25 * US - 123_457
     window = {"from": rfc(from_us), "to": rfc(to_us)}
@@ -169,10 +170,18 @@ def test_up_down_unknown_and_excluded_are_the_window_exactly(city: tuple[Farm, S
         json={
             "village": villages[0]["code"],
             "from": rfc(from_us + 5 * US),
-            "to": rfc(to_us - 5 * US),
+            "to": rfc(now_us() + 3600 * US),
             "reason": "换电源",
         },
     ).raise_for_status()
+
+    time.sleep(INTERVAL_S)
+    (counted,) = [
+        float(line.rpartition(" ")[2])
+        for line in running.api.get("/metrics").text.splitlines()
+        if line.startswith("streamwatch_village_excluded_seconds_total")
+    ]
+    assert 0 < counted <= villages[0]["cameras"] * 3 * INTERVAL_S, "what is booked after the notice counts as excluded"
 
     total = excluded = 0
     for village in villages:
@@ -182,7 +191,7 @@ def test_up_down_unknown_and_excluded_are_the_window_exactly(city: tuple[Farm, S
         total += sum(parts)
         excluded += parts[3]
     assert total == 240 * (to_us - from_us)
-    assert excluded == villages[0]["cameras"] * (to_us - from_us - 10 * US)
+    assert excluded == villages[0]["cameras"] * (to_us - from_us - 5 * US)
     for camera in running.every("/cameras", village=villages[1]["code"])[:3]:
         rate = running.get(f"/cameras/{camera['id']}/uptime", **window)["uptime"]
         assert sum(micro(rate[name]) for name in ("up_s", "down_s", "unknown_s", "excluded_s")) == to_us - from_us
@@ -337,3 +346,32 @@ def test_sigterm_ends_it_cleanly_and_a_second_service_names_the_holder(tmp_path:
         assert time.monotonic() - begin < 15
         time.sleep(0.5)
         assert alive(children) == []
+
+
+def test_sighup_takes_all_of_a_new_configuration_or_none(tmp_path: Path) -> None:
+    """A good file is obeyed by every process while the service runs on; a bad one is named and changes nothing."""
+    config = tmp_path / "streamwatch.toml"
+    config.write_text("[schedule]\ninterval_s = 60\n")
+    with farm(tmp_path / "farm", villages=1, cameras=4) as running_farm:
+        given = settings(running_farm)
+        del given["SCHEDULE__INTERVAL_S"]
+        arguments = [*lists(running_farm), f"--config={config}"]
+        with service(tmp_path / "data", *arguments, **given) as running:
+            assert {camera["interval_s"] for camera in running.every("/cameras")} == {60}
+            pid = running.process.pid
+
+            config.write_text(f"[schedule]\ninterval_s = {INTERVAL_S}\n")
+            running.process.send_signal(signal.SIGHUP)
+            running.until(
+                lambda: {camera["interval_s"] for camera in running.every("/cameras")} == {INTERVAL_S}, 20, "obeyed"
+            )
+            running.until(lambda: all_seen(running, 4), 20, "looked at by the new interval")
+
+            config.write_text("[schedule]\ninterval_s = 1\nintervall_s = 7\n")
+            running.process.send_signal(signal.SIGHUP)
+            running.until(
+                lambda: "streamwatch_config_last_reload_successful 0" in running.api.get("/metrics").text, 10, "told"
+            )
+            assert "intervall_s" in running.tail()
+            assert {camera["interval_s"] for camera in running.every("/cameras")} == {INTERVAL_S}
+            assert (running.process.pid, running.process.poll()) == (pid, None)

@@ -79,6 +79,12 @@ class Child:
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads restarts, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
+    def renew(self) -> None:
+        """Asks it to end; another one takes its place with the configuration as it is then."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGTERM)
+
     def _ended(self) -> bool:
         return self._stopping
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from streamwatch.clock import US
 from streamwatch.errors import UsageError
 from streamwatch.findings import finding, thresholds
 from streamwatch.inventory.apply import run_import
@@ -15,14 +16,19 @@ from streamwatch.inventory.parsed import ParsedFile
 from streamwatch.logs import hide_secrets
 from streamwatch.model.inventory import Camera
 from streamwatch.model.look import Depth, Look, StreamKind
+from streamwatch.model.scope import EVERYTHING
 from streamwatch.model.standing import FAULT_PREFIX
 from streamwatch.secrets import Sealer
 from streamwatch.service.core import Service
 from streamwatch.store.handles import Writer
 from streamwatch.store.inventory import load_inventory
-from streamwatch.store.timeline import add_maintenance
+from streamwatch.store.timeline import add_maintenance, maintenance_for
+from streamwatch.uptime import merged
 
 Args = dict[str, Any]
+
+RECENT_US: Final = 7 * 86_400 * US  # maintenance that ended longer ago has no unbooked time left in it
+FOREVER_US: Final = 2**62
 
 
 class Commands:
@@ -47,11 +53,16 @@ class Commands:
             raise UsageError(f"the service knows no {op!r}: it knows {', '.join(sorted(self._table))}")
         return await operation(args)
 
-    async def load(self) -> None:
-        """Reads the inventory and hands it to the service."""
+    async def load(self, default_interval_s: int | None = None) -> None:
+        """Reads the inventory and hands it to the service; `default_interval_s` is remembered from now on."""
+        if default_interval_s is not None:
+            self._default_interval_s = default_interval_s
         async with self._writer.connect() as conn:
             version = self._service.inventory.version + 1
             inventory = await load_inventory(conn, self._sealer, self._default_interval_s, version=version)
+            now_us = self._service.clock.utc_us()
+            planned = await maintenance_for(conn, EVERYTHING, inventory.cameras, now_us - RECENT_US, FOREVER_US)
+        self._service.maintenance = {camera: merged(found) for camera, found in planned.items()}
         hide_secrets(camera.password for camera in inventory.cameras.values() if camera.password)
         self._service.load(inventory)
 
@@ -115,7 +126,9 @@ class Commands:
 
     async def _maintenance(self, args: Args) -> Any:
         async with self._writer.begin() as conn:
-            return await add_maintenance(conn, **args, created_us=self._service.clock.utc_us())
+            number = await add_maintenance(conn, **args, created_us=self._service.clock.utc_us())
+        await self.load()
+        return number
 
 
 def _url(camera: Camera, look: Look) -> str:

@@ -26,6 +26,7 @@ from streamwatch.schedule import Policy as SchedulePolicy
 from streamwatch.service.absorb import Absorbed, Judged, absorb
 from streamwatch.service.commit import Committer
 from streamwatch.service.lookers import Lookers
+from streamwatch.uptime import Interval, within
 from streamwatch.verdict import Policy
 
 GROUP_S: Final = 0.25  # looks wait this long for company in one commit: an fsync is shared, nobody notices the delay
@@ -60,10 +61,13 @@ class Service:
         self.counters = Counters()
         self.inbox: asyncio.Queue[Report] = asyncio.Queue(INBOX_REPORTS)
         self.planner = Planner(schedule, rng)
+        self._rng = rng
         self.inventory = Inventory()
         self.standings: dict[int, dict[str, Standing]] = {}
         self.live: dict[int, CameraLive] = {}
         self.latest: dict[int, Judged] = {}
+        self.config_reloaded = True  # whether the last SIGHUP's configuration was taken
+        self.maintenance: dict[int, list[Interval]] = {}  # by camera, merged: for the counters only
         self.patrol_lag_s = 0.0
         self.lookers = Lookers(self.inbox, self._looker_lost)
         self.server: LiveServer | None = None
@@ -77,6 +81,14 @@ class Service:
         """Takes in where everything stood when the service last committed; before the first `load`."""
         for standing in standings:
             self.standings.setdefault(standing.camera, {})[standing.dimension] = standing
+
+    def reconfigure(self, policy: Policy, schedule: SchedulePolicy) -> None:
+        """Obeys other thresholds and another schedule from now on."""
+        self.policy = policy
+        self._schedule = schedule
+        self.planner = Planner(schedule, self._rng)
+        self.planner.load(self.inventory, self.clock.utc_us())
+        self._wake.set()
 
     def load(self, inventory: Inventory) -> None:
         """Takes in the inventory as it is from now on."""
@@ -202,8 +214,13 @@ class Service:
             if booked.dimension == STREAM and (camera := self.inventory.cameras.get(booked.camera)) is not None:
                 village = self.inventory.villages[camera.village]
                 region = self.inventory.regions[village.region].name
-                metric = f"streamwatch_village_{booked.state.value}_seconds_total"
-                add(metric, booked.seconds_us / US, region, village.code)
+                stretch = Interval(booked.from_us, booked.to_us)
+                excluded_us = sum(b - a for a, b in within(self.maintenance.get(camera.id, ()), stretch))
+                if excluded_us:
+                    add("streamwatch_village_excluded_seconds_total", excluded_us / US, region, village.code)
+                if booked.seconds_us > excluded_us:
+                    metric = f"streamwatch_village_{booked.state.value}_seconds_total"
+                    add(metric, (booked.seconds_us - excluded_us) / US, region, village.code)
         for judged in absorbed.judged:
             look = judged.attributed.look
             reason = look.reason.value if look.reason is not None else ""

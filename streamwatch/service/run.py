@@ -33,7 +33,7 @@ from streamwatch.service.commit import Committer
 from streamwatch.service.core import Service
 from streamwatch.service.policies import schedule_policy, verdict_policy
 from streamwatch.service.status import Doctor
-from streamwatch.settings import Settings
+from streamwatch.settings import Settings, load
 from streamwatch.settings.kinds import split_host_port
 from streamwatch.store.engine import default_url, open_writer
 from streamwatch.store.migrate import upgrade
@@ -158,6 +158,10 @@ async def run(
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
             stack.callback(loop.remove_signal_handler, name)
+        reloaded = asyncio.Event()
+        loop.add_signal_handler(signal.SIGHUP, reloaded.set)
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
+        tasks.append(asyncio.create_task(_reload_forever(reloaded, service, commands, children, config, environ)))
         tasks.append(asyncio.create_task(_tell_ready(host, port, service, ready_fd)))
         started(Started(address, login))
         log.info("service.started", url=address, cameras=len(service.inventory.cameras))
@@ -195,6 +199,32 @@ async def _pulse(server: LiveServer) -> None:
     while True:
         server.pulse()
         await asyncio.sleep(PULSE_S)
+
+
+async def _reload_forever(
+    asked: asyncio.Event,
+    service: Service,
+    commands: Commands,
+    children: list[Child],
+    config: Path | None,
+    environ: Mapping[str, str],
+) -> None:
+    """On SIGHUP: all of the new configuration, or none of it. Address, data directory and database need a restart."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            settings = load(config, environ)
+        except ConfigError as error:
+            service.config_reloaded = False
+            log.error("config.refused", error=str(error), remedy="the old configuration stays in force")
+            continue
+        service.reconfigure(verdict_policy(settings), schedule_policy(settings))
+        await commands.load(settings.schedule.interval_s)
+        for child in (*service.lookers.children, *children):
+            child.renew()
+        service.config_reloaded = True
+        log.info("config.reloaded")
 
 
 async def _tell_ready(host: str, port: int, service: Service, ready_fd: int | None) -> None:

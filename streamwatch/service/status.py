@@ -74,6 +74,8 @@ class Doctor:
             if link.latest is not None:
                 lags[link.name] = link.latest.after.loop_lag_ms / 1000
         return {
+            "streamwatch_config_last_reload_successful": {"": float(service.config_reloaded)},
+            "streamwatch_missed_rounds": {"": float(service.planner.missed_rounds)},
             "streamwatch_patrol_lag_seconds": {"": service.patrol_lag_s},
             "streamwatch_loop_lag_seconds": lags,
             "streamwatch_canary_up": {
