@@ -2,7 +2,7 @@
 
 The cookie is bound to the account's password hash, so that a changed password ends every session. Each request reads
 the account again: a disabled account or another role counts at once. A logout is remembered in memory until the cookie
-would have expired anyway; a restart of the web process forgets it, which is why cookies are short-lived.
+would have expired anyway; a restart of the web process forgets it, one more reason to keep lifetimes short.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streamwatch.store.handles import Connection
 
 COOKIE: Final = "streamwatch_session"
 CSRF_HEADER: Final = "X-CSRF-Token"
-LIFETIME_S: Final = 12 * 3_600  # a working day; then the person signs in again
+DEFAULT_LIFETIME_S: Final = 12 * 3_600  # a working day; then the person signs in again
 MIN_KEY_BYTES: Final = 32
 MAX_COOKIE_CHARS: Final = 512  # ours have about 160
 MAX_ENDED: Final = 10_000  # logouts remembered, x about 150 bytes; the one that expires first is forgotten first
@@ -51,11 +51,17 @@ class NewSession:
 
 
 class Sessions:
-    """Makes and reads session cookies with one signing key, at least 32 bytes, from the data directory."""
+    """Makes and reads session cookies with one signing key, at least 32 bytes, from the data directory.
 
-    def __init__(self, key: bytes, limit: int = MAX_ENDED) -> None:
+    `lifetime_s`: seconds until a session that begins now ends, at least 1. One that began before keeps its own end.
+    """
+
+    def __init__(self, key: bytes, *, lifetime_s: int = DEFAULT_LIFETIME_S, limit: int = MAX_ENDED) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"the session key has {len(key)} bytes; it needs at least {MIN_KEY_BYTES}")
+        if lifetime_s < 1:
+            raise ValueError(f"a session of {lifetime_s} s is none; it needs at least 1")
+        self.lifetime_s = lifetime_s
         self._key = key
         self._ended: dict[str, int] = {}
         self._limit = limit
@@ -63,7 +69,7 @@ class Sessions:
     def begin(self, account: AccountRow, now_us: int) -> NewSession:
         """A session for an account whose password was just found good."""
         session = secrets.token_urlsafe(16)
-        expires_us = now_us + LIFETIME_S * US
+        expires_us = now_us + self.lifetime_s * US
         claims = _Claims(account.id, session, expires_us, self._fingerprint(account))
         body = base64.urlsafe_b64encode(msgspec.json.encode(claims)).decode()
         return NewSession(f"{body}.{self._mac('cookie', body)}", self._mac("csrf", session), expires_us)

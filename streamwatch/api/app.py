@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from streamwatch import __version__
 from streamwatch.access.backoff import Backoff
-from streamwatch.access.session import Sessions
+from streamwatch.access.session import DEFAULT_LIFETIME_S, Sessions
 from streamwatch.api import cameras, machine, maintenance, overview, problems, regions, sessions, villages
 from streamwatch.api.census import CensusKeeper
 from streamwatch.api.context import Context
@@ -35,9 +35,13 @@ def create_app(
     caller: Caller,
     clock: Clock,
     session_key: bytes,
+    session_s: int = DEFAULT_LIFETIME_S,
     default_interval_s: int = DEFAULT_INTERVAL_S,
 ) -> FastAPI:
-    """The API over a read-only database and the live view. `session_key`: 32 bytes or more, of the data directory."""
+    """The API over a read-only database and the live view.
+
+    `session_key`: 32 bytes or more, of the data directory. `session_s`: seconds until a login ends, at least 1.
+    """
     app = FastAPI(
         title="streamwatch",
         version=__version__,
@@ -51,7 +55,7 @@ def create_app(
         view=view,
         caller=caller,
         clock=clock,
-        sessions=Sessions(session_key),
+        sessions=Sessions(session_key, lifetime_s=session_s),
         backoff=Backoff(),
         passwords=asyncio.Semaphore(PASSWORDS_AT_ONCE),
         keeper=CensusKeeper(reader, view),

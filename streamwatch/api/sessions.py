@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from streamwatch.access.accounts import password_matches
-from streamwatch.access.session import COOKIE, LIFETIME_S
+from streamwatch.access.session import COOKIE
 from streamwatch.api.callers import Ctx, MaybePrincipal, optional_principal, refuse_foreign_page
 from streamwatch.api.context import Context
 from streamwatch.api.problems import Problem
@@ -58,7 +58,7 @@ async def login(request: Request, response: Response, context: Ctx) -> SessionOu
     response.set_cookie(
         COOKIE,
         session.cookie,
-        max_age=LIFETIME_S,
+        max_age=context.sessions.lifetime_s,
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",

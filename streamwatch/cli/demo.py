@@ -48,6 +48,8 @@ async def demo(
             "STREAMWATCH_LOOK__CONNECT_S": f"{min(5.0, interval_s * 0.15):g}",
             "STREAMWATCH_LOOK__STEP_S": f"{min(10.0, interval_s * 0.2):g}",
             "STREAMWATCH_LOOK__DEADLINE_S": f"{min(20.0, interval_s * 0.4):g}",
+            # simulated cameras lock nobody out: whoever changes their fault need not wait for a backoff
+            "STREAMWATCH_SCHEDULE__ACCESS_BACKOFF_MAX_S": str(interval_s),
             "STREAMWATCH_LOOK__ALLOW_NETWORKS": "127.0.0.0/8",
             "STREAMWATCH_CANARIES__TARGETS": f"tcp://{urlsplit(ready['control']).netloc}",
         }

@@ -45,6 +45,7 @@ async def serve(settings: Settings, listener: socket.socket, clock: Clock, stop:
         caller=client,
         clock=clock,
         session_key=data_dir.session_key(),
+        session_s=settings.web.session_s(),
         default_interval_s=settings.schedule.interval_s,
     )
     install_pages(app)

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from streamwatch.errors import ConfigError
 from streamwatch.settings.describe import PREFIX, env_name, fields, is_list, takes
-from streamwatch.settings.model import Settings, sections
+from streamwatch.settings.model import WITHOUT_EFFECT, Settings, sections
 from streamwatch.settings.toml_lines import key_lines, line_of
 
 MAX_FILE_BYTES: Final = 1_048_576  # a full settings file is about 4 KiB, one with 1,000 networks 30 KiB
@@ -53,6 +53,9 @@ def load(config: Path | None, environ: Mapping[str, str]) -> Settings:
     known = dict(fields())
     values: dict[str, Any] = {"data_dir": default_data_dir(environ)}
     for key, found in given.items():
+        if key in WITHOUT_EFFECT:  # whoever gives it counts on it
+            problems.append(f"{found.place}: {key}: has no effect in this version; remove it")
+            continue
         try:
             values[key] = _typed(key, known[key], found)
         except ValidationError as error:

@@ -24,6 +24,8 @@ from streamwatch.settings.kinds import (
 MIN_INTERVAL_S: Final = 5  # a warm look takes under a second; below this the patrol would be continuous watching
 MAX_INTERVAL_S: Final = 86_400  # a day: grace is 1.5 intervals, and longer ones make every hour unknown
 MAX_WINDOW_S: Final = 60.0  # DESIGN decision 3: a village's round is min(interval/4, 60 s)
+WITHOUT_EFFECT: Final = frozenset({"limits.per_line_kbps", "booking.access_grace_h", "metrics.per_camera"})
+"""Keys that nothing reads in this version: their names are kept for what will, and giving one is refused."""
 CONFIRMATIONS: Final = ((10.0, 1 / 6), (30.0, 1 / 3), (60.0, 1 / 2), (120.0, 2 / 3))  # (seconds, share of the interval)
 
 
@@ -218,7 +220,13 @@ class Metrics(_Section):
 class Web(_Section):
     """Pages and the API."""
 
-    session_h: float = Field(default=12.0, gt=0, le=720, description="Hours until a login ends.")
+    session_h: float = Field(
+        default=12.0, gt=0, le=720, description="Hours until a login ends; a change holds for logins after it."
+    )
+
+    def session_s(self) -> int:
+        """`session_h` in whole seconds, as cookies count; at least 1, because 0 deletes a cookie."""
+        return max(1, round(self.session_h * 3_600))
 
 
 class Settings(_Section):

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from streamwatch.access.principal import Permission, Role
-from streamwatch.access.session import LIFETIME_S, Sessions
+from streamwatch.access.session import DEFAULT_LIFETIME_S, Sessions
 from streamwatch.clock import US
 from streamwatch.store.access import account_by_name, change_account, create_account
 from streamwatch.store.handles import Connection
@@ -38,10 +38,25 @@ async def test_session_is_its_account(conn: Connection, cookie: str) -> None:
 
 async def test_session_expires_at_its_microsecond(conn: Connection, cookie: str) -> None:
     """The window is half open."""
-    end = NOW + LIFETIME_S * US
+    end = NOW + DEFAULT_LIFETIME_S * US
 
     assert await Sessions(KEY).principal(conn, cookie, end - 1) is not None
     assert await Sessions(KEY).principal(conn, cookie, end) is None
+
+
+async def test_session_lasts_as_long_as_it_was_begun_for(conn: Connection, cookie: str) -> None:
+    """A lifetime given holds for sessions that begin under it; one that began before keeps its own end."""
+    account = await account_by_name(conn, "ann")
+    assert account is not None
+    short = Sessions(KEY, lifetime_s=60)
+    begun = short.begin(account, NOW)
+
+    assert begun.expires_us == NOW + 60 * US
+    assert await short.principal(conn, begun.cookie, NOW + 60 * US - 1) is not None
+    assert await short.principal(conn, begun.cookie, NOW + 60 * US) is None
+    assert await short.principal(conn, cookie, NOW + 60 * US) is not None
+    with pytest.raises(ValueError, match="at least 1"):
+        Sessions(KEY, lifetime_s=0)
 
 
 async def test_changed_password_role_or_disabled_account_counts_at_once(conn: Connection, cookie: str) -> None:

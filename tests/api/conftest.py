@@ -13,7 +13,7 @@ from streamwatch.api.app import create_app
 from streamwatch.live.view import View
 from streamwatch.store.engine import database_path, default_url, open_reader, open_writer
 from streamwatch.store.migrate import upgrade
-from tests.api.world import INTERVAL_S, SESSION_KEY, STOOD, Service, StillClock, World, live, populate
+from tests.api.world import INTERVAL_S, SESSION_KEY, SESSION_S, STOOD, Service, StillClock, World, live, populate
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +46,7 @@ async def world(tmp_path: Path, template: tuple[Path, dict[str, str]]) -> AsyncI
         caller=service,
         clock=clock,
         session_key=SESSION_KEY,
+        session_s=SESSION_S,
         default_interval_s=INTERVAL_S,
     )
     made = World(app=app, view=view, clock=clock, service=service, writer=writer, reader=reader, keys=dict(template[1]))

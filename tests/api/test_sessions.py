@@ -7,10 +7,10 @@ import pytest
 from streamwatch.access.accounts import hash_password
 from streamwatch.access.backoff import FREE_FAILURES
 from streamwatch.access.principal import Role
-from streamwatch.access.session import COOKIE, CSRF_HEADER, LIFETIME_S
+from streamwatch.access.session import COOKIE, CSRF_HEADER
 from streamwatch.clock import US
 from streamwatch.store.access import change_account
-from tests.api.world import World
+from tests.api.world import SESSION_S, World
 
 GOOD = {"name": "viewer.a", "password": "正确 horse"}
 
@@ -33,6 +33,7 @@ async def test_login_sets_a_careful_cookie_that_works(people: World, form: bool)
 
     assert answer.status_code == 200
     assert {"httponly", "samesite=strict", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}
+    assert f"; max-age={SESSION_S};" in cookie.lower()
     assert "secure" not in cookie.lower()  # plain http on loopback
     assert me.json() == answer.json() == {"name": "viewer.a", "role": "viewer", "csrf": answer.json()["csrf"]}
 
@@ -112,10 +113,12 @@ async def test_logout_makes_a_copied_cookie_worthless(people: World) -> None:
 
 
 async def test_session_ends_by_itself(people: World) -> None:
-    """After a working day the person signs in again."""
+    """After the time that the application was made with, the person signs in again."""
     async with await people.signed_in(Role.VIEWER, "a") as client:
         assert (await client.get("/api/v1/overview")).status_code == 200
-        people.clock.now_us += LIFETIME_S * US
+        people.clock.now_us += SESSION_S * US - 1
+        assert (await client.get("/api/v1/overview")).status_code == 200
+        people.clock.now_us += 1
         assert (await client.get("/api/v1/overview")).status_code == 401
 
 

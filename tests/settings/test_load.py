@@ -11,6 +11,7 @@ from streamwatch.errors import ConfigError
 from streamwatch.model.look import Depth, StreamKind
 from streamwatch.settings import Settings, describe, load
 from streamwatch.settings.load import default_data_dir
+from streamwatch.settings.model import WITHOUT_EFFECT
 from streamwatch.settings.toml_lines import key_lines, line_of
 
 DATA = Path(__file__).resolve().parents[1] / "data/settings"
@@ -40,6 +41,9 @@ REFUSED = {
     "listen_port": "FILE:1: listen: '127.0.0.1:70000' does not fit; "
     "give host:port such as 127.0.0.1:8080 or [::1]:8080; port 0 picks a free one",
     "nats": "FILE:1: nats_url: lookers on other machines are not in this version; remove it",
+    "no_effect_access_grace": "FILE:2: booking.access_grace_h: has no effect in this version; remove it",
+    "no_effect_line": "FILE:2: limits.per_line_kbps: has no effect in this version; remove it",
+    "no_effect_per_camera": "FILE:2: metrics.per_camera: has no effect in this version; remove it",
     "network_host_bits": "FILE:2: look.allow_networks: '192.168.1.1/24' does not fit; "
     "give a list of at most 1000, each a network such as 10.0.0.0/8",
     "not_a_choice": "FILE:2: decoders.jail: 'off' does not fit; give one of required, best_effort",
@@ -81,7 +85,7 @@ def test_every_bad_file_has_its_row() -> None:
 
 
 def test_a_file_with_every_key_is_taken() -> None:
-    """Each key of the model can be set from TOML and arrives in its type."""
+    """Each key of the model that has an effect can be set from TOML and arrives in its type."""
     settings = load(DATA / "good_everything.toml", {})
 
     assert settings.bind() == ("::1", 0)
@@ -89,7 +93,7 @@ def test_a_file_with_every_key_is_taken() -> None:
     assert settings.schedule.depth is Depth.STREAM
     assert settings.schedule.stream is StreamKind.MAIN
     assert settings.look.allow_networks == ("10.0.0.0/8", "fd00::/8")
-    given = {row.key for row in describe()} - {"nats_url"}
+    given = {row.key for row in describe()} - WITHOUT_EFFECT - {"nats_url"}
     defaults = load(None, {})
     for key in given:
         assert value(settings, key) != value(defaults, key), key
@@ -184,6 +188,19 @@ def test_a_contradiction_names_the_variable_that_made_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", sorted(WITHOUT_EFFECT))
+def test_a_key_without_effect_is_refused_from_variables_too(key: str, tmp_path: Path) -> None:
+    """Named by the variable that gave it; that its value would fit (or not) changes nothing."""
+    name = f"STREAMWATCH_{key.replace('.', '__').upper()}"
+    file = tmp_path / "value"
+    file.write_text("1")
+
+    wrong = f"{key}: has no effect in this version; remove it"
+    assert problems(None, {name: "1"}) == [f"{name}: {wrong}"]
+    assert problems(None, {name: "none"}) == [f"{name}: {wrong}"]
+    assert problems(None, {f"{name}_FILE": str(file)}) == [f"{name}_FILE={file}: {wrong}"]
+
+
 def test_variables_of_others_are_let_be() -> None:
     """Kubernetes names a Service's address after it, the test suite has two of its own, empty ones count as not set."""
     load(
@@ -240,6 +257,15 @@ def test_derived_times_follow_the_interval() -> None:
     assert wide.window_for(300) == 100.0
     assert wide.window_for(60) == 30.0
     assert wide.confirm_delays_for(300) == (10.0, 30.0, 60.0, 120.0)
+
+
+def test_logins_last_whole_seconds() -> None:
+    """Hours become what cookies count in; the shortest is one second, because 0 would delete the cookie."""
+    web = load(None, {}).web
+
+    assert web.session_s() == 43_200
+    assert load(None, {"STREAMWATCH_WEB__SESSION_H": "1.1"}).web.session_s() == 3_960
+    assert load(None, {"STREAMWATCH_WEB__SESSION_H": "0.00001"}).web.session_s() == 1
 
 
 def test_counts_follow_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
