@@ -14,6 +14,7 @@ from streamwatch.api.problems import CALL_STATUS
 from streamwatch.errors import Exit, Reason
 from streamwatch.metrics import CATALOGUE
 from streamwatch.settings import describe
+from streamwatch.settings.model import WITHOUT_EFFECT
 from streamwatch.simulator.faults import Fault
 from streamwatch.verdict import FAULTS
 from tools import docs
@@ -150,6 +151,11 @@ def test_every_setting_is_listed_and_told_to_have_an_effect_only_where_it_has_on
         lines = [line for line in text.splitlines() if f"`{row.env}`" in line]
         assert len(lines) == 1, row.key
         assert ("no effect" in lines[0]) == (row.key in unread), row.key
+
+
+def test_exactly_the_settings_that_nothing_reads_are_refused() -> None:
+    """A key without effect is not taken silently, and one that gets its effect is not refused any longer."""
+    assert docs.unread_settings() == WITHOUT_EFFECT
 
 
 def test_every_command_and_option_is_listed() -> None:

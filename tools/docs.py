@@ -187,7 +187,7 @@ def settings_page() -> str:
     rows: dict[str, list[tuple[str, ...]]] = {}
     for key in describe():
         section, _, name = key.key.rpartition(".")
-        means = key.description + (" **Has no effect in this version.**" if key.key in unread else "")
+        means = key.description + (_NO_EFFECT if key.key in unread else "")
         rows.setdefault(section, []).append((f"`{name}`", f"`{key.env}`", key.takes, key.default, means))
     head = ("key", "variable", "takes", "default", "means")
     parts = [MADE + _SETTINGS_INTRO, "## At the top of the file\n\n" + table(head, rows.pop(""))]
@@ -196,6 +196,7 @@ def settings_page() -> str:
     return "\n".join(parts)
 
 
+_NO_EFFECT: Final = " **Has no effect in this version: giving it is refused.**"
 _SETTINGS_INTRO: Final = """# Settings
 
 Every key, what it takes, its default and its meaning. A file in [TOML](https://toml.io) is named by `--config FILE`.
@@ -213,7 +214,7 @@ The environment wins over the file, and the file over the defaults.
 
 
 def unread_settings() -> frozenset[str]:
-    """Keys that nothing in the package reads: they are taken and checked, and change nothing."""
+    """Keys that nothing in the package reads; `settings.load` must refuse them."""
     read: set[str] = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

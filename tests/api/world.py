@@ -28,6 +28,7 @@ HOUR = 3_600 * US
 DAY = 24 * HOUR
 INTERVAL_S = 300
 SESSION_KEY = bytes(range(32))
+SESSION_S = 2 * 3_600  # not the default
 CITY, COUNTY_A, COUNTY_B = 1, 2, 3
 SCOPES = {"all": None, "city": CITY, "a": COUNTY_A, "b": COUNTY_B}
 # county A: village 11 with cameras 1-4; county B: village 12 with cameras 5-6
