@@ -209,7 +209,8 @@ The environment wins over the file, and the file over the defaults.
 - Each variable also exists with `_FILE` at its end. It names a file that holds the value.
 - An unknown key, a wrong value or a contradiction is refused with its place and the remedy: exit status 78, and nothing
   starts. `streamwatch check-settings [--config FILE]` tells before you restart.
-- Settings are read at the start. To change one, stop the service and start it again.
+- Settings are read at the start, and again at `SIGHUP`: then all that changed is obeyed, or none of it. For another
+  `listen`, `data_dir` or `database_url` stop the service and start it again.
 """
 
 

@@ -71,6 +71,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             Column("channel", cells.short, also=("通道号",)),
             Column("username", cells.secret, secret=True, also=("用户名",)),
             Column("password", cells.secret, secret=True, also=("密码",)),
+            Column("allow_basic", cells.yes_no, also=("允许Basic认证", "YXBASICRZ")),
             Column("recorder", cells.code, also=("录像机编码",)),
             Column("recorder_channel", cells.short, also=("录像机通道",)),
             Column("line", cells.code, also=("线路编码",)),

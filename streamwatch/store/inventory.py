@@ -156,6 +156,7 @@ _WATCHED: _Query = (
         camera.c.sub_url,
         camera.c.username,
         camera.c.password_sealed,
+        camera.c.allow_basic,
         camera.c.recorder,
         camera.c.recorder_channel,
         camera.c.line,
@@ -181,7 +182,9 @@ async def load_inventory(
     cameras: dict[int, Camera] = {}
     after = -1
     while rows := (await conn.execute(_WATCHED, {"after": after})).all():
-        for id_, code, name, in_, url, sub, user, sealed, recorder, channel, line, every, installed, removed in rows:
+        for (
+            id_, code, name, in_, url, sub, user, sealed, basic, recorder, channel, line, every, installed, removed
+        ) in rows:  # fmt: skip
             cameras[id_] = Camera(
                 id=id_,
                 code=code,
@@ -191,6 +194,7 @@ async def load_inventory(
                 sub_url=sub,
                 username=user,
                 password=None if sealed is None else sealer.unseal(code, sealed),
+                allow_basic=bool(basic),
                 recorder=recorder,
                 recorder_channel=channel,
                 line=line,

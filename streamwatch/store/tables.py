@@ -72,6 +72,7 @@ camera = Table(
     Column("channel", Text),
     Column("username", Text),
     Column("password_sealed", LargeBinary),  # AES-256-GCM, bound to this camera's code (streamwatch/secrets.py)
+    Column("allow_basic", Boolean),  # NULL: no
     Column("recorder", String(64)),
     Column("recorder_channel", Text),
     Column("line", String(64)),

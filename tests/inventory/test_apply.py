@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.csvfile import parse_file
 from streamwatch.inventory.parsed import Change, ImportResult
 from streamwatch.model.inventory import Secret
+from streamwatch.model.look import Depth
+from streamwatch.schedule import Planner, Policy
 from streamwatch.secrets import Sealer
 from streamwatch.store.inventory import load_inventory
 from streamwatch.store.tables import camera, region, village
@@ -96,6 +99,35 @@ async def test_a_change_keeps_the_id_and_what_the_list_does_not_name(filled: Asy
     assert {name for name in after if after[name] != before[name]} == {"name", "village", "password_sealed"}
     assert sealer.unseal("C1", after["password_sealed"]) == Secret("p@ss")
     assert (await filled.execute(select(func.count()).select_from(camera))).scalar_one() == 3
+
+
+async def test_basic_is_allowed_only_where_the_list_says_so(filled: AsyncConnection, sealer: Sealer) -> None:
+    """The list's yes reaches the ticket of that camera and no other; taking it back, or granting it, is a change."""
+
+    async def allowed() -> dict[str, bool]:
+        inventory = await load_inventory(filled, sealer)
+        planner = Planner(Policy(), random.Random(1))
+        rounds = {found.code: planner.visit(found, Depth.STREAM, NOW) for found in inventory.cameras.values()}
+        assert {code: round_.tickets[0].allow_basic for code, round_ in rounds.items()} == {
+            found.code: found.allow_basic for found in inventory.cameras.values()
+        }
+        return {code: round_.tickets[0].allow_basic for code, round_ in rounds.items()}
+
+    head = "code,name,village,url,allow_basic\n"
+    assert await allowed() == {"C1": False, "C2": False, "C3": False}  # a list that does not say it
+    text = f"{head}C1,村口,V1,rtsp://10.0.0.1/a,true\nC4,桥头,V2,rtsp://10.0.0.4/a,是\nC5,桥尾,V2,rtsp://10.0.0.5/a,\n"
+    granted = await take(filled, sealer, "cameras", text)
+    assert (counts(granted), granted.changes) == ((2, 1, 0, 0), (Change("C1", ("allow_basic",)),))
+    assert await allowed() == {"C1": True, "C2": False, "C3": False, "C4": True, "C5": False}
+    assert counts(await take(filled, sealer, "cameras", text)) == (0, 0, 3, 0)
+    assert counts(await take(filled, sealer, "cameras", CAMERAS)) == (0, 0, 3, 0)  # says nothing of it: it stays
+    assert (await allowed())["C1"]
+    taken = await take(
+        filled, sealer, "cameras", f"{head}C1,村口,V1,rtsp://10.0.0.1/a,no\nC4,桥头,V2,rtsp://10.0.0.4/a,\n"
+    )
+    assert taken.changes == (Change("C1", ("allow_basic",)), Change("C4", ("allow_basic",)))
+    assert not any((await allowed()).values())
+    assert sealer.unseal("C1", (await stored(filled, "C1"))["password_sealed"]) == Secret("p@ss")
 
 
 async def test_a_dry_run_tells_and_writes_nothing(filled: AsyncConnection, sealer: Sealer) -> None:

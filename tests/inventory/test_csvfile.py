@@ -36,9 +36,9 @@ def refused(file: ParsedFile) -> list[tuple[int, str | None, str, str]]:
 def test_a_good_line_is_typed() -> None:
     """Every column of a camera in its type; empty cells are None."""
     file = cameras(
-        "1,村口,V1,rtsp://10.0.0.1/a,rtsp://10.0.0.1/b,hik,1,u,p,R1,2,L1,60,30,113.5,23.1,gcj-02,00204,是,2024/5/1,",
-        head="code,name,village,url,sub_url,vendor,channel,username,password,recorder,recorder_channel,line,interval_s,"
-        "retention_days,longitude,latitude,datum,position_type,key_point,installed_on,\n",
+        "1,村口,V1,rtsp://10.0.0.1/a,rtsp://10.0.0.1/b,hik,1,u,p,true,R1,2,L1,60,30,113.5,23.1,gcj-02,00204,是,2024/5/1,",
+        head="code,name,village,url,sub_url,vendor,channel,username,password,allow_basic,recorder,recorder_channel,line,"
+        "interval_s,retention_days,longitude,latitude,datum,position_type,key_point,installed_on,\n",
     )
 
     assert refused(file) == []
@@ -53,6 +53,7 @@ def test_a_good_line_is_typed() -> None:
             "channel": "1",
             "username": "u",
             "password": "p",
+            "allow_basic": True,
             "recorder": "R1",
             "recorder_channel": "2",
             "line": "L1",
@@ -195,6 +196,24 @@ def test_chinese_and_pinyin_headings_are_known() -> None:
         "username": None,
         "password": None,
     }
+
+
+@pytest.mark.parametrize("heading", ["allow_basic", "允许Basic认证", "允许basic认证", "YXBasicRZ"])
+@pytest.mark.parametrize(("cell", "value"), [("true", True), ("是", True), ("no", False), ("", None)])
+def test_permission_of_basic_is_read(heading: str, cell: str, value: bool | None) -> None:
+    """Under each of its headings, in the words of every yes or no; an empty cell permits nothing."""
+    file = cameras(f"1,村口,V,rtsp://h/,{cell}", head=f"code,name,village,url,{heading}\n")
+
+    assert refused(file) == []
+    assert rows(file)[0]["allow_basic"] is value
+
+
+def test_what_is_no_yes_does_not_permit_basic() -> None:
+    """A word that may mean anything costs the line: it is never taken for a yes."""
+    file = cameras("1,村口,V,rtsp://h/,digest", head="code,name,village,url,allow_basic\n")
+
+    assert refused(file) == [(2, "allow_basic", "digest", "bad_choice")]
+    assert rows(file) == []
 
 
 def test_villages_are_read() -> None:

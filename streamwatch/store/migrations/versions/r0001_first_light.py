@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.Text(), nullable=True),
         sa.Column("username", sa.Text(), nullable=True),
         sa.Column("password_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("allow_basic", sa.Boolean(), nullable=True),
         sa.Column("recorder", sa.String(length=64), nullable=True),
         sa.Column("recorder_channel", sa.Text(), nullable=True),
         sa.Column("line", sa.String(length=64), nullable=True),
