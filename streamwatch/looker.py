@@ -211,6 +211,7 @@ class Looker:
         step = heard.failure.step if heard.failure else None
         detail = heard.failure.detail if heard.failure else ""
         timings = dict(heard.timings_ms)
+        total = timings.pop("total", 0.0)  # it comes last, behind what is added here
         measures: tuple[Measurement, ...] = ()
         reference_us: int | None = None
         width, height = heard.width, heard.height
@@ -232,7 +233,8 @@ class Looker:
                 timings["decode"], timings["score"] = result.decode_ms, result.score_ms
                 if result.fingerprint is not None:
                     self._remember(memory, result.fingerprint)
-            timings["total"] = round((self._clock.monotonic() - begun) * 1000, 3)
+            total = round((self._clock.monotonic() - begun) * 1000, 3)
+        timings["total"] = total
         return Look(
             camera=ticket.camera,
             depth=depth,
