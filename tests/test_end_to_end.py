@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -375,3 +378,40 @@ def test_sighup_takes_all_of_a_new_configuration_or_none(tmp_path: Path) -> None
             assert "intervall_s" in running.tail()
             assert {camera["interval_s"] for camera in running.every("/cameras")} == {INTERVAL_S}
             assert (running.process.pid, running.process.poll()) == (pid, None)
+
+
+def test_an_import_into_a_running_service_is_watched_at_once(tmp_path: Path) -> None:
+    """The command hands its list to the service; a dry run changes nothing, nor does the same list again."""
+    with (
+        farm(tmp_path / "farm", villages=2, cameras=8) as running_farm,
+        service(tmp_path / "data", **settings(running_farm)) as running,
+    ):
+        assert running.every("/cameras") == []
+
+        def take_in(kind: str, *more: str) -> dict[str, Any]:
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "streamwatch",
+                    "import",
+                    kind,
+                    str(running_farm.folder / f"{kind}.csv"),
+                    "--json",
+                    *more,
+                ],
+                env=os.environ | {"STREAMWATCH_DATA_DIR": str(tmp_path / "data")},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            answer: dict[str, Any] = json.loads(done.stdout)
+            return answer
+
+        assert take_in("villages")["created"] == 2
+        assert take_in("cameras", "--dry-run")["created"] == 8
+        assert running.every("/cameras") == []
+        assert take_in("cameras")["created"] == 8
+        again = take_in("cameras")
+        assert (again["created"], again["changed"], again["unchanged"], again["rejected"]) == (0, 0, 8, [])
+        running.until(lambda: all_seen(running, 8), 2 * INTERVAL_S + 5, "the new cameras up")

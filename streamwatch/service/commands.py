@@ -55,15 +55,15 @@ class Commands:
 
     async def load(self, default_interval_s: int | None = None) -> None:
         """Reads the inventory and hands it to the service; `default_interval_s` is remembered from now on."""
-        if default_interval_s is not None:
-            self._default_interval_s = default_interval_s
+        interval_s = default_interval_s or self._default_interval_s
         async with self._writer.connect() as conn:
             version = self._service.inventory.version + 1
-            inventory = await load_inventory(conn, self._sealer, self._default_interval_s, version=version)
+            inventory = await load_inventory(conn, self._sealer, interval_s, version=version)
             now_us = self._service.clock.utc_us()
             planned = await maintenance_for(conn, EVERYTHING, inventory.cameras, now_us - RECENT_US, FOREVER_US)
         self._service.maintenance = {camera: merged(found) for camera, found in planned.items()}
         hide_secrets(camera.password for camera in inventory.cameras.values() if camera.password)
+        self._default_interval_s = interval_s
         self._service.load(inventory)
 
     async def _probe(self, args: Args) -> Any:

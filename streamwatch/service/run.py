@@ -36,6 +36,7 @@ from streamwatch.service.status import Doctor
 from streamwatch.settings import Settings, load
 from streamwatch.settings.kinds import split_host_port
 from streamwatch.store.engine import default_url, open_writer
+from streamwatch.store.handles import StoreError
 from streamwatch.store.migrate import upgrade
 from streamwatch.store.timeline import load_standings
 
@@ -215,12 +216,12 @@ async def _reload_forever(
         asked.clear()
         try:
             settings = load(config, environ)
-        except ConfigError as error:
+            await commands.load(settings.schedule.interval_s)
+        except (ConfigError, StoreError) as error:
             service.config_reloaded = False
             log.error("config.refused", error=str(error), remedy="the old configuration stays in force")
             continue
         service.reconfigure(verdict_policy(settings), schedule_policy(settings))
-        await commands.load(settings.schedule.interval_s)
         for child in (*service.lookers.children, *children):
             child.renew()
         service.config_reloaded = True
