@@ -21,6 +21,7 @@ from streamwatch.decoders.zygote import ENDED, NOTICE, READY, REQUEST, STARTED
 from streamwatch.errors import StreamwatchError
 
 MAX_REPLY_BYTES: Final = 64 * 2**10  # a result: 1.6 KiB of fingerprint and some dozen numbers; a jailed worker may lie
+READ_BYTES: Final = 4096  # a whole result, or a piece of a larger one
 READY_S: Final = 30.0  # loading av and numpy takes 0.3 s on an idle machine
 HELLO_S: Final = 10.0  # forking and locking in takes 5 ms on an idle machine
 LAST_WORD_S: Final = 2.0  # a zygote that lives tells of an end in a millisecond; under load it may take longer
@@ -95,23 +96,25 @@ class Worker:
         return f"it ended with exit status {os.WEXITSTATUS(self.status)}"
 
     async def _message(self) -> bytearray:
-        (length,) = LENGTH.unpack(await self._exactly(LENGTH.size))
-        if length > MAX_REPLY_BYTES:
-            raise WorkerLost(f"it answered with {length} bytes, over the cap of {MAX_REPLY_BYTES}")
-        return await self._exactly(length)
-
-    async def _exactly(self, count: int) -> bytearray:
-        buffer = bytearray(count)
-        view, got = memoryview(buffer), 0
-        while got < count:
+        """Its next message, as a rule in one read. It speaks only when asked: what follows a message is no answer."""
+        loop, got, end = asyncio.get_running_loop(), bytearray(), LENGTH.size
+        while len(got) < end:
             try:
-                more = await asyncio.get_running_loop().sock_recv_into(self._sock, view[got:])
+                more = await loop.sock_recv(self._sock, READ_BYTES)
             except OSError as error:
                 raise WorkerLost(f"its socket broke ({error.strerror})") from error
-            if more == 0:
+            if not more:
                 raise WorkerLost("it closed its socket")
             got += more
-        return buffer
+            if len(got) >= LENGTH.size:
+                (length,) = LENGTH.unpack_from(got)
+                if length > MAX_REPLY_BYTES:
+                    raise WorkerLost(f"it answered with {length} bytes, over the cap of {MAX_REPLY_BYTES}")
+                end = LENGTH.size + length
+        if len(got) > end:
+            raise WorkerLost(f"it said {len(got) - end} bytes more than its answer")
+        del got[: LENGTH.size]
+        return got
 
 
 class Zygote:

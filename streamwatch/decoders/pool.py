@@ -81,7 +81,7 @@ class DecoderPool:
         self._zygote: Zygote | None = None
         self._making = asyncio.Lock()
         self._waiting: deque[_Waiting] = deque()
-        self._nudge = asyncio.Event()
+        self._nudge = asyncio.Event()  # wakes every idle slot: there is a job, or a worker is gone
         self._closed = False
         self._restarts = 0
         self._trouble = ""  # why the last worker could not be made; empty when all is well
@@ -162,9 +162,12 @@ class DecoderPool:
                 continue
             self._failures, self._trouble = 0, ""
             slot.tried.set()
+            watch = asyncio.ensure_future(slot.worker.gone.wait())  # one in a worker's life, not one a job
+            watch.add_done_callback(lambda _ended: self._nudge.set())
             try:
                 await self._feed(slot.worker)
             finally:
+                watch.cancel()
                 slot.worker.close()
                 slot.worker = None
 
@@ -190,7 +193,8 @@ class DecoderPool:
                 self._restarts += 1
                 return
             if not self._waiting:
-                await self._idle(worker)
+                self._nudge.clear()
+                await self._nudge.wait()
                 continue
             waiting = self._waiting.popleft()
             if waiting.done.done():
@@ -206,16 +210,6 @@ class DecoderPool:
                 return
             if result.failure is not None and result.failure.reason is Reason.OURS_MEMORY:
                 return  # what is left of its address space may be in pieces
-
-    async def _idle(self, worker: Worker) -> None:
-        """Returns when there may be a job, or when the worker is gone."""
-        self._nudge.clear()
-        watches = [asyncio.ensure_future(self._nudge.wait()), asyncio.ensure_future(worker.gone.wait())]
-        try:
-            await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for watch in watches:
-                watch.cancel()
 
     async def _do(self, worker: Worker, message: bytes) -> DecodeResult:
         try:
