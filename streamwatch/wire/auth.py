@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from streamwatch.errors import LookError, Reason
+from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.model.report import Credentials
-from streamwatch.wire.url import Origin, parse_address
+from streamwatch.wire.url import MAX_URL, Origin, parse_address
 
 MAX_TRIES: Final = 2  # refused answers a look: Hikvision locks an account after 5 to 7 of them
 MAX_CHALLENGES: Final = 16  # real devices offer at most 3
@@ -93,13 +93,14 @@ def choose(challenges: Sequence[Challenge], *, allow_basic: bool) -> Challenge |
 class Authenticator:
     """Answers for one look: which challenge holds, how often it was refused, how often its nonce was used."""
 
-    __slots__ = ("_allow_basic", "_challenge", "_cnonce", "_credentials", "_origin", "_uses", "refusals")
+    __slots__ = ("_allow_basic", "_challenge", "_cnonce", "_credentials", "_origin", "_prefix", "_uses", "refusals")
 
     def __init__(
         self, credentials: Credentials | None, origin: Origin, cnonce: Callable[[], str], *, allow_basic: bool = False
     ) -> None:
         self._credentials = credentials
         self._origin = origin
+        self._prefix = f"{origin.scheme}://{origin.authority}/"
         self._cnonce = cnonce
         self._allow_basic = allow_basic
         self._challenge: Challenge | None = None
@@ -130,18 +131,28 @@ class Authenticator:
     def authorization(self, method: str, url: str, body: bytes = b"") -> str | None:
         """The Authorization value for a request, or None where nobody asked for one yet.
 
-        Raises LookError(rtsp.redirect) where `url` is not of the origin that the secret belongs to.
+        Raises LookError(rtsp.redirect) where `url` is not of the origin that the secret belongs to, or cannot be read.
         """
         challenge, credentials = self._challenge, self._credentials
         if challenge is None or credentials is None:
             return None
-        if parse_address(url).origin != self._origin:
+        if not self._is_ours(url):
             raise LookError(Reason.RTSP_REDIRECT, f"a password of {self._origin.host} is not sent elsewhere")
         if challenge.scheme == "basic":
             pair = f"{credentials.username}:{credentials.password}".encode()
             return "Basic " + base64.b64encode(pair).decode("ascii")
         self._uses += 1
         return digest_answer(challenge, credentials, method, url, body, self._cnonce(), self._uses)
+
+    def _is_ours(self, url: str) -> bool:
+        """Whether an address is of our origin: by its text where that leaves no doubt, else taken apart."""
+        plain = len(url) <= MAX_URL and "@" not in url and " " not in url and url.isprintable()
+        if plain and url.startswith(self._prefix):
+            return True
+        try:
+            return parse_address(url).origin == self._origin
+        except UsageError:
+            return False
 
 
 def digest_answer(
@@ -156,19 +167,19 @@ def digest_answer(
     algorithm = challenge.algorithm
     make = _HASHES[algorithm.removesuffix("-SESS")]
 
-    def digest(*parts: str | bytes) -> str:
-        joined = b":".join(part if isinstance(part, bytes) else part.encode("latin-1", "replace") for part in parts)
-        return make(joined, usedforsecurity=False).hexdigest()
+    def digest(text: str) -> str:
+        return make(text.encode("latin-1", "replace"), usedforsecurity=False).hexdigest()
 
-    username, password = credentials.username.encode(), credentials.password.encode()  # RFC 7616 section 4: UTF-8
-    ha1 = digest(username, realm, password)
+    # RFC 7616 section 4: UTF-8, here as Latin-1 text of the same bytes, like everything else
+    username, password = (text.encode().decode("latin-1") for text in (credentials.username, credentials.password))
+    ha1 = digest(f"{username}:{realm}:{password}")
     if algorithm.endswith("-SESS"):
-        ha1 = digest(ha1, nonce, cnonce)
-    ha2 = digest(method, uri, digest(body)) if qop == "auth-int" else digest(method, uri)
+        ha1 = digest(f"{ha1}:{nonce}:{cnonce}")
+    ha2 = digest(f"{method}:{uri}:{digest(body.decode('latin-1'))}" if qop == "auth-int" else f"{method}:{uri}")
     nc = f"{count:08x}"
-    response = digest(ha1, nonce, nc, cnonce, qop, ha2) if qop else digest(ha1, nonce, ha2)
+    response = digest(f"{ha1}:{nonce}:{nc}:{cnonce}:{qop}:{ha2}" if qop else f"{ha1}:{nonce}:{ha2}")
     fields = [
-        f'username="{_quoted(username.decode("latin-1"))}"',
+        f'username="{_quoted(username)}"',
         f'realm="{_quoted(realm)}"',
         f'nonce="{_quoted(nonce)}"',
         f'uri="{uri}"',

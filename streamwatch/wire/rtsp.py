@@ -29,7 +29,8 @@ _VERSION = b"RTSP/1.0"
 _STATUS_LINE = re.compile(r"RTSP/1\.0 ([1-6][0-9]{2})(?: (.*))?", re.DOTALL)
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,64}) (\S+) RTSP/1\.0")
 _OTHER_PROTOCOL = re.compile(r"(?:RTSP|HTTP|SIP)/[0-9]\.[0-9] |ICY ")
-_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\Z)")
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n|\Z)")
+_HEAD_END = re.compile(rb"\n\r?\n")
 _DIGITS = re.compile(r"[0-9]{1,10}")
 
 
@@ -266,7 +267,19 @@ class RtspParser:
             return True
         self._end_line()
         self._head = head
+        self._take_headers(head)
         return True
+
+    def _take_headers(self, head: _Head) -> None:
+        """All header lines in one go where they are there, few and harmless; else none, and they are read singly."""
+        buffer, begin = self._buffer, self._at
+        found = _HEAD_END.search(buffer, begin - 1, begin + MAX_HEADER_LINE)  # so short that no line is too long
+        if found is None or _FORBIDDEN.search(buffer, begin, found.end()):
+            return
+        for line in buffer[begin : found.end() - 1].decode("latin-1").split("\n"):
+            self._at += len(line) + 1
+            self._scanned = self._at
+            head.add(line.removesuffix("\r"))
 
     def _resynchronise(self) -> bool:
         """Throws away what lies before the next version or packet of a channel of ours. False needs more."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.wire import bitstream
-from streamwatch.wire.url import Origin, is_absolute, parse_address
+from streamwatch.wire.url import MAX_URL, Origin, is_absolute, parse_address
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
 MAX_MEDIA: Final = 16  # sections; real devices have up to 4
@@ -199,14 +199,18 @@ def _end_of_authority(stated: str) -> int:
 def control_url(origin: Origin, base: str, control: str | None) -> str:
     """The address of a control: appended to `base` as text, as real devices mean it, or an absolute one of our host.
 
-    Raises LookError(rtsp.redirect) where it is another host's or port's.
+    Raises LookError(rtsp.redirect) where it is another host's or port's, LookError(rtsp.protocol) where it is too long
+    or holds blanks.
     """
     if control is None or control in {"", CONTROL_ALL}:
         return base
     if not is_absolute(control):
         if re.search(r"[\x00-\x20\x7f]", control):
             raise LookError(Reason.RTSP_PROTOCOL, "a track's control address holds blanks or control characters")
-        return f"{base}{'' if base.endswith('/') else '/'}{control.removeprefix('/')}"
+        joined = f"{base}{'' if base.endswith('/') else '/'}{control.removeprefix('/')}"
+        if len(joined) > MAX_URL:
+            raise LookError(Reason.RTSP_PROTOCOL, f"a track's control address has more than {MAX_URL} characters")
+        return joined
     try:
         address = parse_address(control)
     except UsageError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from streamwatch.errors import LookError, Reason
+from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.model.report import Credentials
 from streamwatch.wire.auth import Authenticator, Challenge, choose, digest_answer, parse_challenges
-from streamwatch.wire.url import Origin
+from streamwatch.wire.url import MAX_URL, Origin, parse_address
 
 CAMERA = Origin("rtsp", "192.0.2.7", 554)
 URL = "rtsp://192.0.2.7/live"
@@ -265,6 +265,61 @@ def test_a_secret_stays_with_its_origin(url: str, challenge: str) -> None:
         auth.authorization("DESCRIBE", url)
     assert raised.value.reason is Reason.RTSP_REDIRECT
     assert auth.authorization("DESCRIBE", "rtsp://192.0.2.7:554/other") is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://192.0.2.7/" + "t" * MAX_URL,
+        "rtsp://192.0.2.7/a b",
+        "rtsp://192.0.2.7/a\r\nX: y",
+        "rtsp://192.0.2.7/a\x7f",
+        "rtsp://",
+        "/live",
+    ],
+)
+def test_an_address_that_cannot_be_read_gets_no_secret(url: str) -> None:
+    """Too long, blanks, no host: a failure of the look like any other."""
+    auth = authenticator()
+    auth.challenged([MD5], answered=False)
+    with pytest.raises(LookError) as raised:
+        auth.authorization("SETUP", url)
+    assert raised.value.reason is Reason.RTSP_REDIRECT
+
+
+HOSTS = ("192.0.2.7", "192.0.2.8", "Cam.example", "cam.example.", "[2001:db8::1]", "2001:db8::a", "[::ffff:192.0.2.7]")
+
+
+@st.composite
+def addresses(draw: st.DrawFn) -> str:
+    """Addresses of few hosts and ports, so that two are often of one origin, with the signs that make parsing hard."""
+    scheme = draw(st.sampled_from(("rtsp", "rtsps", "RTSP")))
+    userinfo = draw(st.sampled_from(("", "", "u:p@", "u:p/w@", "192.0.2.7/@")))
+    port = draw(st.sampled_from(("", "", ":554", ":322", ":8554")))
+    return f"{scheme}://{userinfo}{draw(st.sampled_from(HOSTS))}{port}{draw(st.text('/?#@:.a% é', max_size=6))}"
+
+
+@given(addresses(), addresses())
+def test_the_binding_to_an_origin_is_that_of_the_parsed_address(own: str, asked: str) -> None:
+    """However an address is written, there is an answer exactly where parsing gives the same origin."""
+
+    def origin_of(url: str) -> Origin | None:
+        try:
+            return parse_address(url).origin
+        except UsageError:
+            return None
+
+    origin = origin_of(own)
+    assume(origin is not None)
+    assert origin is not None
+    for url in (asked, own, f"{origin.scheme}://{origin.authority}/{asked}", f"{origin.scheme}://{origin.authority}"):
+        auth = Authenticator(MUFASA, origin, lambda: "c")
+        auth.challenged([MD5], answered=False)
+        try:
+            answered = auth.authorization("PLAY", url) is not None
+        except LookError:
+            answered = False
+        assert answered is (origin_of(url) == origin)
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=0xFF), max_size=200), max_size=3))

@@ -363,6 +363,16 @@ def test_a_secret_does_not_follow_a_control_address() -> None:
         assert not any(target in text for text in sent)
 
 
+@pytest.mark.parametrize("credentials", [None, CREDENTIALS])
+@pytest.mark.parametrize("control", ["t" * 2048, "t@" * 1024])
+def test_a_control_too_long_to_ask_for_is_a_failure(control: str, credentials: Credentials | None) -> None:
+    """rtsp.protocol, with and without a password at hand; nothing of it is sent."""
+    first = GOOD.options if credentials is None else challenge(1)
+    talked, sent = talk(first, reply(2, body=sdp(control=control)), credentials=credentials)
+    assert failed(talked) == (Reason.RTSP_PROTOCOL, Step.DESCRIBE)
+    assert not any(control in text for text in sent)
+
+
 @pytest.mark.parametrize(("rtpmap", "codec"), [("H265/90000", "h265"), ("JPEG/90000", "mjpeg"), ("AV1/90000", "av1")])
 def test_codecs_that_are_not_decoded_are_named(rtpmap: str, codec: str) -> None:
     """media.unsupported_codec, before a session is opened."""

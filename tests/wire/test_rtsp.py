@@ -147,6 +147,8 @@ def header(name: str, value: str) -> bytes:
         pytest.param(header("N" * 65536, "v"), False, id="name 64 KiB"),
         pytest.param(header("N", "v" * 2048), True, id="value 2048"),
         pytest.param(header("N", "v" * 2049), False, id="value 2049"),
+        pytest.param(header("N", " " * (rtsp.MAX_HEADER_LINE - 4) + "v"), True, id="longest line, of blanks"),
+        pytest.param(header("N", " " * (rtsp.MAX_HEADER_LINE - 3) + "v"), False, id="a longer line, of blanks"),
         pytest.param(header("N", "v" * 1000 + "\r\n " + "v" * 1047), True, id="folded 2048"),
         pytest.param(header("N", "v" * 1000 + "\r\n " + "v" * 1048), False, id="folded 2049"),
         pytest.param(header("N", "v" + "\r\n " * 255), True, id="255 folds of nothing"),
