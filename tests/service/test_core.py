@@ -1,0 +1,130 @@
+"""The service's loops, with a real store and without lookers or web."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from streamwatch.clock import SystemClock
+from streamwatch.errors import Reason
+from streamwatch.inventory.apply import run_import
+from streamwatch.inventory.csvfile import parse_file
+from streamwatch.model.look import Depth, Look, State, StreamKind
+from streamwatch.model.report import Health, Report
+from streamwatch.schedule import Policy as SchedulePolicy
+from streamwatch.secrets import Sealer
+from streamwatch.service.commands import Commands
+from streamwatch.service.commit import Committer
+from streamwatch.service.core import Service
+from streamwatch.store.engine import default_url, open_writer
+from streamwatch.store.handles import Writer
+from streamwatch.store.migrate import upgrade
+from streamwatch.store.timeline import load_standings
+from streamwatch.verdict import Policy
+
+VILLAGES = b"code,name,region\nV1,\xe9\x9d\x92\xe7\x9f\xb3\xe6\x9d\x91,A\n"
+CAMERAS = b"code,name,village,url\nC1,one,V1,rtsp://127.0.0.1/1\nC2,two,V1,rtsp://127.0.0.1/2\n"
+
+
+@pytest.fixture
+async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
+    url = default_url(tmp_path)
+    await upgrade(url)
+    engine = open_writer(url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def service(writer: Writer, tmp_path: Path) -> Service:
+    sealer = Sealer.open(tmp_path)
+    async with writer.begin() as conn:
+        for kind, rows in (("villages", VILLAGES), ("cameras", CAMERAS)):
+            await run_import(conn, sealer, kind, parse_file(rows, kind), now_us=1, dry_run=False, on_error="stop")
+    made = Service(
+        clock=SystemClock(),
+        policy=Policy(),
+        schedule=SchedulePolicy(),
+        committer=Committer(writer),
+        rng=random.Random(1),
+    )
+    await Commands(made, writer, sealer, 300).load()
+    return made
+
+
+def report(*looks: Look) -> Report:
+    health = Health(at_us=0, loop_lag_ms=0)
+    return Report(
+        round_id="r", village=1, depth=Depth.STREAM, due_us=looks[0].started_us, attempt=0, part=0, last=True,
+        vantage="v", before=health, after=health, looks=looks,
+    )  # fmt: skip
+
+
+def look(camera: int, reason: Reason | None = None) -> Look:
+    return Look(
+        camera=camera, depth=Depth.STREAM, stream=StreamKind.MAIN, started_us=SystemClock().utc_us(),
+        duration_us=1000, vantage="v", reason=reason, media_flowed=reason is None,
+    )  # fmt: skip
+
+
+async def absorbed(service: Service, *reports: Report) -> None:
+    for one in reports:
+        await service.inbox.put(one)
+    working = asyncio.create_task(service.absorb_forever())
+    async with asyncio.timeout(10):
+        while not service.inbox.empty():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_what_was_absorbed_is_on_disk_and_in_memory_alike(service: Service, writer: Writer) -> None:
+    """After a commit the store gives back exactly what the service remembers."""
+    first, second = service.inventory.cameras
+    await absorbed(service, report(look(first), look(second, Reason.NET_REFUSED)))
+
+    async with writer.connect() as conn:
+        stored = {(one.camera, one.dimension): one for one in await load_standings(conn)}
+    remembered = {(one.camera, one.dimension): one for found in service.standings.values() for one in found.values()}
+    assert stored == remembered
+    assert stored[first, "stream"].state is State.UP
+    assert stored[second, "stream"].pending is not None
+
+
+async def test_a_report_that_trips_us_costs_only_itself(service: Service) -> None:
+    """A mistake of ours in one report is counted; the reports beside it are booked."""
+    first, second = service.inventory.cameras
+    bad = report(msgspec.structs.replace(look(first), started_us="yesterday"))  # type: ignore[arg-type]
+    good = report(look(second))
+    with capture_logs() as said:
+        await absorbed(service, bad, good)
+
+    assert [one["event"] for one in said] == ["report.not_absorbed"]
+    assert service.standings[second]["stream"].state is State.UP
+    assert first not in service.standings
+    assert service.counters.snapshot()["streamwatch_dropped_total"] == {"report": 1}
+
+
+async def test_memory_moves_only_after_the_commit(service: Service, writer: Writer) -> None:
+    """While the database cannot be written memory stays as it was; once it can, everything is booked."""
+    first, _ = service.inventory.cameras
+    await service.inbox.put(report(look(first)))
+    async with writer.begin() as conn:  # somebody holds the one write connection
+        del conn
+        working = asyncio.create_task(service.absorb_forever())
+        await asyncio.sleep(1)
+        assert first not in service.standings
+    async with asyncio.timeout(10):
+        while first not in service.standings:
+            await asyncio.sleep(0.05)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+    assert service.standings[first]["stream"].state is State.UP
