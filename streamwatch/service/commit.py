@@ -10,7 +10,7 @@ import structlog
 
 from streamwatch.model.standing import Standing
 from streamwatch.service.absorb import Absorbed
-from streamwatch.store.handles import StoreError, Writer
+from streamwatch.store.handles import StoreError, Writer, is_passing
 from streamwatch.store.timeline import Batch, RoundLook, write_batch
 
 RETRY_FIRST_S: Final = 0.5
@@ -20,14 +20,14 @@ log = structlog.get_logger(__name__)
 
 
 class Committer:
-    """Writes what was absorbed. While the store fails it waits and tries again: the inbox fills, the patrol slows."""
+    """Writes what was absorbed. While the store cannot, it waits and tries again: the inbox fills, the patrol slows."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self.error: str | None = None
 
     async def commit(self, absorbed: Absorbed, now_us: int) -> None:
-        """Returns when all of it is on disk."""
+        """Returns when all of it is on disk. Raises what no waiting can mend: rows that the store refuses."""
         batch = batch_of(absorbed, now_us)
         pause = RETRY_FIRST_S
         while True:
@@ -35,6 +35,8 @@ class Committer:
                 async with self._writer.begin() as conn:
                     await write_batch(conn, batch)
             except StoreError as error:
+                if not is_passing(error):
+                    raise
                 self.error = f"cannot write: {error}"
                 log.error("store.commit_failed", error=str(error), again_in_s=pause)
                 await asyncio.sleep(pause)

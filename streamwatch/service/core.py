@@ -149,6 +149,7 @@ class Service:
         now_us = self.clock.utc_us()
         try:
             absorbed = absorb(reports, self.standings, self.live, self.policy, self.grace_us)
+            await self._committer.commit(absorbed, now_us)
         except Exception:
             if len(reports) > 1:  # one of them trips over a mistake of ours: the others must not pay for it
                 for report in reports:
@@ -157,7 +158,6 @@ class Service:
             log.exception("report.not_absorbed", round=reports[0].round_id)
             self.counters.add("streamwatch_dropped_total", len(reports[0].looks), "report")
             return
-        await self._committer.commit(absorbed, now_us)
         self.standings.update(absorbed.moved)  # memory moves only after the commit
         self.live.update(absorbed.live)
         if self.server is not None:
