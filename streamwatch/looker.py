@@ -10,7 +10,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -182,7 +182,10 @@ class Looker:
             heard = await self._converse(ticket, depth, tape)
         except Exception as error:
             log.exception("look.defect", camera=ticket.camera)
-            return self._failed(ticket, depth, started_us, begun, order, error)
+            detail = f"a defect of streamwatch: {type(error).__name__}"
+            return self._told(
+                ticket, depth, started_us, begun, order, reason=Reason.OURS_WORKER, step=Step.CONNECT, detail=detail
+            )
         finally:
             self.open_sessions -= 1
         return await self.finish(ticket, depth, heard, started_us, begun, order)
@@ -235,13 +238,12 @@ class Looker:
                     self._remember(memory, result.fingerprint)
             total = round((self._clock.monotonic() - begun) * 1000, 3)
         timings["total"] = total
-        return Look(
-            camera=ticket.camera,
-            depth=depth,
-            stream=ticket.stream,
-            started_us=started_us,
-            duration_us=int((self._clock.monotonic() - begun) * US),
-            vantage=self.vantage,
+        return self._told(
+            ticket,
+            depth,
+            started_us,
+            begun,
+            order,
             reason=reason,
             step=step,
             detail=detail,
@@ -255,12 +257,12 @@ class Looker:
             keyframe_bytes=len(heard.keyframe.data) if heard.keyframe is not None else None,
             measures=measures,
             reference_us=reference_us,
-            order=order,
         )
 
-    def _failed(
-        self, ticket: Ticket, depth: Depth, started_us: int, begun: float, order: str | None, error: Exception
+    def _told(
+        self, ticket: Ticket, depth: Depth, started_us: int, begun: float, order: str | None, **found: Any
     ) -> Look:
+        """The look as it is reported: who, when, how long, and what was found."""
         return Look(
             camera=ticket.camera,
             depth=depth,
@@ -268,10 +270,8 @@ class Looker:
             started_us=started_us,
             duration_us=int((self._clock.monotonic() - begun) * US),
             vantage=self.vantage,
-            reason=Reason.OURS_WORKER,
-            step=Step.CONNECT,
-            detail=f"a defect of streamwatch: {type(error).__name__}",
             order=order,
+            **found,
         )
 
     def _remember(self, memory: tuple[int, str], fingerprint: bytes) -> None:
