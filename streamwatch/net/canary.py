@@ -16,6 +16,8 @@ from streamwatch.model.report import Canary
 
 ANSWER_S: Final = 2.0  # a canary is near, or it is no good as one
 ROUTES: Final = Path("/proc/net/route")
+NEIGHBOURS: Final = Path("/proc/net/arp")
+ARP_COMPLETE: Final = 0x2  # ATF_COM of linux/if_arp.h: the neighbour's hardware address is known
 GATEWAY: Final = "gateway"
 GATEWAY_PORT: Final = 53  # any port does: a refusal is an answer
 
@@ -28,6 +30,16 @@ def default_gateway(table: str) -> str | None:
             with contextlib.suppress(ValueError, struct.error):
                 return socket.inet_ntoa(struct.pack("<I", int(fields[2], 16)))
     return None
+
+
+def is_neighbour(table: str, ip: str) -> bool:
+    """Whether the text of /proc/net/arp knows that address's hardware: it answered on the link a moment ago."""
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) >= 4 and fields[0] == ip:
+            with contextlib.suppress(ValueError):
+                return int(fields[2], 16) & ARP_COMPLETE != 0
+    return False
 
 
 def canary_targets(texts: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
@@ -82,20 +94,23 @@ class Canaries:
 
     async def _check(self) -> None:
         began = self._clock.monotonic()
-        answers = await asyncio.gather(*(_answers(host, port) for _, host, port in self._targets))
+        answers = await asyncio.gather(*(_answers(name, host, port) for name, host, port in self._targets))
         at_us = self._clock.utc_us()
         self._latest = tuple(Canary(name, up, at_us) for (name, _, _), up in zip(self._targets, answers, strict=True))
         self._latest_at = began
 
 
-async def _answers(host: str, port: int) -> bool:
-    """Whether anything at all came back: an accepted connection or a refusal."""
+async def _answers(name: str, host: str, port: int) -> bool:
+    """Whether anything at all came back: an accepted connection or a refusal; of a gateway also its hardware address.
+
+    Many routers drop what is not meant for them. Such a one would be silent for ever, and every camera's failure ours.
+    """
     try:
         async with asyncio.timeout(ANSWER_S):
             _, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError:
         return True
     except (TimeoutError, OSError):
-        return False
+        return name == GATEWAY and NEIGHBOURS.exists() and is_neighbour(NEIGHBOURS.read_text(), host)
     writer.close()
     return True

@@ -6,7 +6,7 @@ import pytest
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.net.address import Guard, parse_networks, resolve, target_of
-from streamwatch.net.canary import canary_targets, default_gateway
+from streamwatch.net.canary import canary_targets, default_gateway, is_neighbour
 
 VILLAGE = Guard(parse_networks(("10.20.0.0/16",)))
 
@@ -63,6 +63,19 @@ def test_the_default_gateway_is_read_from_the_kernels_table() -> None:
 
     assert default_gateway(table) == "192.168.1.1"
     assert default_gateway("Iface\tDestination\tGateway\n") is None
+
+
+def test_a_gateway_that_drops_our_question_is_known_by_its_hardware() -> None:
+    """Complete entries of the neighbour table count; incomplete and absent ones do not."""
+    table = (
+        "IP address       HW type     Flags       HW address            Mask     Device\n"
+        "192.168.1.1      0x1         0x2         02:42:ac:11:00:01     *        eth0\n"
+        "192.168.1.7      0x1         0x0         00:00:00:00:00:00     *        eth0\n"
+    )
+
+    assert is_neighbour(table, "192.168.1.1")
+    assert not is_neighbour(table, "192.168.1.7")
+    assert not is_neighbour(table, "192.168.1.9")
 
 
 def test_a_canary_names_a_host_and_a_port() -> None:
