@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -415,3 +417,38 @@ def test_an_import_into_a_running_service_is_watched_at_once(tmp_path: Path) -> 
         again = take_in("cameras")
         assert (again["created"], again["changed"], again["unchanged"], again["rejected"]) == (0, 0, 8, [])
         running.until(lambda: all_seen(running, 8), 2 * INTERVAL_S + 5, "the new cameras up")
+
+
+def test_r1_while_our_path_is_gone_nothing_is_called_down(tmp_path: Path) -> None:
+    """Setup: 16 cameras and one canary on the same path. Fault: nothing on it answers for four intervals.
+    Bound: 0 s are booked as down; the outage is unknown, from the last look before it to the first one after it."""
+    with farm(tmp_path / "farm", villages=2, cameras=17) as running_farm:
+        *cameras, canary = running_farm.cameras
+        given = settings(running_farm)
+        address = next(
+            row["url"]
+            for row in csv.DictReader((running_farm.folder / "cameras.csv").open(encoding="utf-8"))
+            if row["code"] == canary["code"]
+        )
+        given["CANARIES__TARGETS"] = f"tcp://{urlsplit(address).netloc}"
+        given["CANARIES__INTERVAL_S"] = "1"
+        with service(tmp_path / "data", *lists(running_farm), **given) as running:
+            running.until(lambda: all_seen(running, 17), 40, "17 cameras up")
+            began_us = now_us()
+            for one in (canary, *cameras):
+                running_farm.fault(one["code"], "dead")
+            time.sleep(4 * INTERVAL_S)
+            assert not running.ready(), "a silent path is no readiness"
+            for one in (canary, *cameras):
+                running_farm.fault(one["code"], None)
+            ended_us = now_us()
+            running.until(lambda: all_seen(running, 17), 3 * INTERVAL_S, "17 cameras up again")
+
+            for one in cameras:
+                items = timeline(running, one["code"], "stream", began_us - micro(INTERVAL_S))
+                assert [item for item in items if item["state"] == "down"] == []
+                unknown = [item for item in items if item["state"] == "unknown"]
+                assert parse_rfc3339(unknown[-1]["from"]) < began_us + micro(0.5)
+                assert parse_rfc3339(unknown[-1]["to"]) < ended_us + micro(INTERVAL_S + LOOK_S)
+            void = [line for line in running.api.get("/metrics").text.splitlines() if 'reason="net.timeout"' in line]
+            assert any('outcome="void"' in line for line in void)
