@@ -52,11 +52,14 @@ class RunningFarm:
 
 
 @asynccontextmanager
-async def farm(count: int, cache: Path) -> AsyncIterator[RunningFarm]:
-    """`count` healthy cameras in one village, for as long as the context lasts; clips are kept in `cache`."""
+async def farm(count: int, cache: Path, villages: int = 1) -> AsyncIterator[RunningFarm]:
+    """`count` healthy cameras, for as long as the context lasts; clips are kept in `cache`.
+
+    A village's cameras begin with the same scenes: the more villages, the fewer scenes there are to render.
+    """
     with tempfile.TemporaryDirectory(prefix="streamwatch-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "streamwatch.simulator", "--villages=1", f"--cameras={count}",
+            sys.executable, "-m", "streamwatch.simulator", f"--villages={villages}", f"--cameras={count}",
             f"--inventory={folder}", f"--cache={cache}", stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:

@@ -45,8 +45,8 @@ class CpuMeter:
     """CPU of this process and all its descendants except the `apart` ones (and theirs), such as the simulated farm.
 
     Living processes are read from their CPU clocks (nanoseconds; decoder workers live on between runs), children that
-    were waited for from getrusage. Make it before the work, `spent` after it; what came and went meanwhile without
-    being waited for by us cannot be counted, and raises BenchmarkError.
+    were waited for from getrusage. Make it before the work, `spent` after it. A process that lived at the beginning and
+    is gone raises BenchmarkError; one that came and went in between is counted only where somebody waited for it.
     """
 
     def __init__(self, apart: Iterable[int] = ()) -> None:

@@ -1,4 +1,4 @@
-"""How much CPU does a picture look cost beside the usual alternatives? Same farm, same URLs, same run, 16 at once."""
+"""How much CPU does a picture look cost beside the usual alternatives? Same farm, same URLs, same run."""
 
 from __future__ import annotations
 
@@ -29,14 +29,20 @@ class Plan:
     """A sample of ours is `rounds` over all cameras, one of a peer is one."""
 
     cameras: int = 24
+    villages: int = 1  # the fewer, the more scenes: six of 24 cameras, three of 8 in 2 villages
     runs: int = 5
     rounds: int = 8
     sizes: tuple[str, ...] = tuple(SIZES)
     full: bool = True
 
+    @property
+    def at_once(self) -> int:
+        """Looks at once, ours and theirs; a peer's sample has no more than one a camera."""
+        return min(MANY, self.cameras)
+
 
 FULL = Plan()
-QUICK = Plan(cameras=16, runs=3, rounds=3, full=False)
+QUICK = Plan(cameras=8, villages=2, runs=3, rounds=4, full=False)
 
 
 def run(plan: Plan, cache: Path) -> Result:
@@ -46,19 +52,22 @@ def run(plan: Plan, cache: Path) -> Result:
 
 async def _run(plan: Plan, cache: Path) -> Result:
     peers, notes = present()
-    fixture = {"cameras": plan.cameras, "runs": plan.runs, "rounds": plan.rounds, "at_once": MANY, "full": plan.full}
+    fixture = {
+        "cameras": plan.cameras, "villages": plan.villages, "runs": plan.runs, "rounds": plan.rounds,
+        "at_once": plan.at_once, "full": plan.full,
+    }  # fmt: skip
     result = Result("peers", fixture, notes=notes + NOTES)
-    async with farm(plan.cameras, cache) as running, bench(running.cameras, running.pid) as ours:
+    async with farm(plan.cameras, cache, plan.villages) as running, bench(running.cameras, running.pid) as ours:
         frames = {size: await keyframes(running.cameras, size, 2) for size in plan.sizes}
         for size in plan.sizes:
-            await ours.looks(Depth.PICTURE, size, MANY, 1)
+            await ours.looks(Depth.PICTURE, size, plan.at_once, 1)
         open_to = {peer.name: list(running.cameras) for peer in peers}
         for number in range(plan.runs):
             for size in plan.sizes:
-                await _ours(result, ours, size, plan.rounds, frames[size])
+                await _ours(result, ours, size, plan, frames[size])
                 for peer in peers:
                     if open_to[peer.name] and not (number and _slow(result, peer, size, plan)):
-                        await _theirs(result, peer, open_to[peer.name], size, running.pid)
+                        await _theirs(result, peer, open_to[peer.name], size, plan, running.pid)
     for size in plan.sizes:
         us = f"us.picture_{size}.cpu_ms"
         result.ratio(f"us_over_floor_{size}", us, f"floor.decode_{size}.cpu_ms")
@@ -69,9 +78,9 @@ async def _run(plan: Plan, cache: Path) -> Result:
     return result
 
 
-async def _ours(result: Result, ours: Bench, size: str, rounds: int, frames: list[Keyframe]) -> None:
+async def _ours(result: Result, ours: Bench, size: str, plan: Plan, frames: list[Keyframe]) -> None:
     add = result.samples.add
-    done = await ours.looks(Depth.PICTURE, size, MANY, rounds)
+    done = await ours.looks(Depth.PICTURE, size, plan.at_once, plan.rounds)
     add(f"us.picture_{size}.cpu_ms", done.cpu_ms)
     add(f"us.picture_{size}.looks_per_s", done.looks / done.wall_s)
     add(f"us.picture_{size}.median_ms", done.median_ms)
@@ -80,8 +89,8 @@ async def _ours(result: Result, ours: Bench, size: str, rounds: int, frames: lis
     add(f"floor.plain_{size}.cpu_ms", floor.plain_ms(frames))
 
 
-async def _theirs(result: Result, peer: Peer, cameras: list[FarmCamera], size: str, apart: int) -> None:
-    """One sample of a peer: all its cameras once, MANY threads.
+async def _theirs(result: Result, peer: Peer, cameras: list[FarmCamera], size: str, plan: Plan, apart: int) -> None:
+    """One sample of a peer: all its cameras once, a thread a look.
 
     Where it fails at a camera the sample is no sample: that is a note, and the camera is taken from its list.
     """
@@ -97,7 +106,7 @@ async def _theirs(result: Result, peer: Peer, cameras: list[FarmCamera], size: s
         took_ms.append((time.perf_counter() - begun) * 1000)
 
     def all_of_them() -> None:
-        with ThreadPoolExecutor(MANY) as pool:
+        with ThreadPoolExecutor(peer.threads or plan.at_once) as pool:
             list(pool.map(look, cameras))
 
     meter = CpuMeter([apart])

@@ -22,6 +22,7 @@ class Plan:
     """`rounds` over all cameras make one sample at MANY looks at once; a third of them, one at a time, the other."""
 
     cameras: int = 24
+    villages: int = 1  # the fewer, the more scenes: six of 24 cameras, three of 8 in 2 villages
     runs: int = 5
     rounds: int = 12
     sizes: tuple[str, ...] = tuple(SIZES)
@@ -29,7 +30,7 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(cameras=16, runs=3, rounds=5, full=False)
+QUICK = Plan(cameras=16, villages=4, runs=3, rounds=5, full=False)
 
 
 def run(plan: Plan, cache: Path) -> Result:
@@ -38,8 +39,11 @@ def run(plan: Plan, cache: Path) -> Result:
 
 
 async def _run(plan: Plan, cache: Path) -> Result:
-    result = Result("probe", {"cameras": plan.cameras, "runs": plan.runs, "rounds": plan.rounds, "full": plan.full})
-    async with farm(plan.cameras, cache) as running, bench(running.cameras, running.pid) as ours:
+    fixture = {
+        "cameras": plan.cameras, "villages": plan.villages, "runs": plan.runs, "rounds": plan.rounds, "full": plan.full,
+    }  # fmt: skip
+    result = Result("probe", fixture)
+    async with farm(plan.cameras, cache, plan.villages) as running, bench(running.cameras, running.pid) as ours:
         frames = {size: await keyframes(running.cameras, size, 2) for size in plan.sizes}
         for size in plan.sizes:
             await ours.looks(Depth.PICTURE, size, MANY, 1)  # opens the decoders' contexts, fills the looker's memory

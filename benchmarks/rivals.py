@@ -30,18 +30,20 @@ Act = Callable[[str, Credentials], None]  # one look at a URL without credential
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """`name` as in the figures; `act` is called from many threads at once."""
+    """`name` as in the figures; `act` is called from so many threads at once; None: as many as our looks."""
 
     name: str
     act: Act
+    threads: int | None = None
 
 
 def present() -> tuple[list[Peer], list[str]]:
     """The peers that can run here, and a note for each that cannot."""
-    peers = [Peer("pyav", _pyav_tuned), Peer("pyav_default", _pyav_default)]
+    peers = [Peer("pyav", _pyav_tuned), Peer("pyav_c1", _pyav_tuned, 1), Peer("pyav_default", _pyav_default)]
     notes = [
         "pyav, opencv and ffmpeg are told not to probe (analyzeduration 0, probesize 32) and to use one thread, as an "
         "expert would; pyav_default is av.open(url) with rtsp_transport=tcp and nothing else.",
+        "pyav_c1 is pyav with one look at a time, without what many threads in one interpreter cost each other.",
     ]
     try:
         cv2 = importlib.import_module("cv2")
