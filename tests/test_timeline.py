@@ -23,7 +23,7 @@ from streamwatch.timeline import Advance, advance, assemble, pieces, present
 from tests.timeline_oracle import History, Oracle, counting
 
 SCALE = int(os.environ.get("STREAMWATCH_GOAL_SCALE", "1"))
-EXAMPLES = max(3_000, 500 * SCALE)  # goal R8: 10,000 at scale 20
+EXAMPLES = max(1_000, 500 * SCALE)  # goal R8: 10,000 at scale 20
 CAMERA = 7
 GRACE = 10
 UP, DOWN, UNKNOWN = State.UP, State.DOWN, State.UNKNOWN

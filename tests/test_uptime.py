@@ -33,7 +33,7 @@ from streamwatch.uptime import (
 )
 
 SCALE = int(os.environ.get("STREAMWATCH_GOAL_SCALE", "1"))
-EXAMPLES = max(2_000, 500 * SCALE)  # goal R8
+EXAMPLES = max(1_000, 500 * SCALE)  # goal R8
 UP, DOWN, UNKNOWN = State.UP, State.DOWN, State.UNKNOWN
 END = 80  # ticks that random timelines live in
 
