@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import os
 import platform
 import sqlite3
@@ -250,6 +251,11 @@ def check_settings(*, config: Config = None, json: Json = False) -> int:
 
 def call(arguments: Sequence[str]) -> int:
     """Runs one command line; the status that the process exits with."""
+    known = [name for name in app if not name.startswith("-")]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+        near = difflib.get_close_matches(arguments[0], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+        return _complain(UsageError(f"no command {arguments[0]!r}: {hint}"), Exit.USAGE)
     try:
         words = [STDIN if word == "-" else word for word in arguments]  # the parser takes a lone hyphen for an option
         status = app(words, exit_on_error=False, print_error=True, result_action="return_value")
