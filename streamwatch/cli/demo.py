@@ -46,7 +46,7 @@ async def demo(
             "STREAMWATCH_SCHEDULE__INTERVAL_S": str(interval_s),
             # a short interval has short patience, so that every fault is named within two of them
             "STREAMWATCH_LOOK__CONNECT_S": f"{min(5.0, interval_s * 0.15):g}",
-            "STREAMWATCH_LOOK__STEP_S": f"{min(10.0, interval_s * 0.2):g}",
+            "STREAMWATCH_LOOK__STEP_S": f"{min(10.0, interval_s * 0.15):g}",
             "STREAMWATCH_LOOK__DEADLINE_S": f"{min(20.0, interval_s * 0.4):g}",
             # simulated cameras lock nobody out: whoever changes their fault need not wait for a backoff
             "STREAMWATCH_SCHEDULE__ACCESS_BACKOFF_MAX_S": str(interval_s),
