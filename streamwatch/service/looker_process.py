@@ -107,8 +107,8 @@ def main(config: Path | None, vantage: str, fd: int) -> None:
         channel = await SocketChannel.over(socket.socket(fileno=fd))
         serving = asyncio.create_task(serve(channel, settings, vantage, SystemClock()))
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, serving.cancel)
+        loop.add_signal_handler(signal.SIGTERM, serving.cancel)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is for the service, which ends us
         with contextlib.suppress(asyncio.CancelledError):
             await serving
 

@@ -75,8 +75,8 @@ def main(config: Path | None, fd: int) -> None:
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stop.set)
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is for the service, which ends us
         with contextlib.closing(socket.socket(fileno=fd)) as listener:
             await serve(settings, listener, SystemClock(), stop)
 
