@@ -25,7 +25,9 @@ test: $(VENV)/.test-ready
 	PYTHON="$(VENV)/bin/python" tests/run.sh
 
 drills: $(VENV)/.test-ready
-	PYTHON="$(VENV)/bin/python" STREAMWATCH_GOAL_SCALE=20 tests/run.sh --goals
+	mkdir -p .run
+	STREAMWATCH_GOAL_SCALE=20 $(VENV)/bin/python -m pytest -q -m goal --junitxml=.run/drills.xml; \
+	  $(VENV)/bin/python tools/drills.py .run/drills.xml
 
 lint: $(VENV)/.test-ready
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -36,13 +36,8 @@ fi
 "$PYTHON" -m mypy
 
 status=0
-kind=""
-if [[ ${1:-} == --goals ]]; then   # only the tests that prove a goal of reliability
-  kind="goal and "
-  shift
-fi
 run() { "$PYTHON" -m pytest -q "$@" || { code=$?; [[ $code == 5 ]] || status=$code; }; }   # 5: none of that kind
-run -m "${kind}not slow and not quiet" "$@"
-run -m "${kind}slow and not quiet" "$@"
-run -m "${kind}quiet" "$@"
+run -m "not slow and not quiet" "$@"
+run -m "slow and not quiet" "$@"
+run -m quiet "$@"
 exit "$status"
