@@ -35,7 +35,7 @@ def main(report: Path) -> int:
     lines = [
         "# Drills",
         "",
-        "The goals of reliability that are tests so far, at their full counts (`make drills`). Made by `tools/drills.py`;",
+        "The goals of reliability that are tests so far, at full counts (`make drills`). Made by `tools/drills.py`;",
         "what each test sets up, breaks and asks for stands in [goals.md](goals.md).",
         "",
         f"Run at {suite.get('timestamp', '')[:19]}, {os.cpu_count()} cores, Python {platform.python_version()}, "
