@@ -25,6 +25,8 @@ GOLDEN: Final = 0.6180339887498949  # multiples of it, modulo 1, fill an interva
 JITTER: Final = 0.1  # confirming looks come up to 10 % earlier or later, so that forty cameras do not come back as one
 BACKOFF_INTERVALS: Final = 6  # refused credentials: at most every sixth interval, half an hour at the default
 GRACE_INTERVALS: Final = 1.5
+MAX_WINDOW_S: Final = 60.0  # the design's: a village's round is min(interval/4, 60 s)
+CONFIRMATIONS: Final = ((10.0, 1 / 6), (30.0, 1 / 3), (60.0, 1 / 2), (120.0, 2 / 3))  # (seconds, share of the interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,20 @@ class Policy:
     access_backoff_max_s: float = 1800.0
 
     def window(self, interval_s: int) -> float:
-        """Seconds within which a round's looks begin."""
-        return self.window_s if self.window_s is not None else min(interval_s / 4, 60.0)
+        """Seconds within which a round's looks begin; never more than half the interval."""
+        if self.window_s is None:
+            return min(interval_s / 4, MAX_WINDOW_S)
+        return min(self.window_s, interval_s / 2)
+
+    def confirm_moments(self, interval_s: int) -> tuple[float, ...]:
+        """Seconds after the bad look at which each confirming look begins, ascending; `confirm_looks` of them."""
+        if self.confirm_after_s is not None:
+            return self.confirm_after_s
+        return tuple(min(longest, interval_s * share) for longest, share in CONFIRMATIONS[: self.confirm_looks])
 
     def confirm_delay(self, attempt: int, interval_s: int) -> float:
-        """Seconds from the look of `attempt - 1` to the confirming look `attempt` (1, 2, …)."""
-        moments = self.confirm_after_s or (min(10.0, interval_s / 6), min(30.0, interval_s / 3))
-        at = moments[min(attempt, len(moments)) - 1]
-        before = moments[attempt - 2] if 2 <= attempt <= len(moments) else 0.0
+        """Seconds from the look of `attempt - 1` to the confirming look `attempt` (1 to `confirm_looks`)."""
+        before, at = (0.0, *self.confirm_moments(interval_s))[attempt - 1 : attempt + 1]
         return max(0.1, at - before)
 
     def grace_us(self, interval_s: int) -> int:

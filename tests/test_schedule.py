@@ -172,3 +172,14 @@ def test_confirmation_follows_the_interval(interval_s: int, expected: tuple[floa
     policy = Policy(interval_s=interval_s)
 
     assert (policy.confirm_delay(1, interval_s), policy.confirm_delay(2, interval_s)) == pytest.approx(expected)
+
+
+def test_windows_and_confirmations_shrink_with_the_interval() -> None:
+    """A given window never passes half of the interval; as many moments as there are confirming looks."""
+    plain, wide = Policy(), Policy(window_s=100.0, confirm_looks=4)
+
+    assert (plain.window(300), plain.window(20)) == (60.0, 5.0)
+    assert (plain.confirm_moments(300), plain.confirm_moments(12)) == ((10.0, 30.0), (2.0, 4.0))
+    assert (wide.window(300), wide.window(60)) == (100.0, 30.0)
+    assert wide.confirm_moments(300) == (10.0, 30.0, 60.0, 120.0)
+    assert [wide.confirm_delay(attempt, 300) for attempt in (1, 2, 3, 4)] == [10.0, 20.0, 30.0, 60.0]

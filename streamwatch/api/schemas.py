@@ -215,14 +215,6 @@ class TimelineOut(Shape):
     items: list[TimelineItem]
 
 
-class MeasureOut(Shape):
-    """One number about the picture; not valid: it cannot be judged here, `why` says the cause."""
-
-    value: float
-    valid: bool
-    why: str | None = None
-
-
 class ProbeIn(BaseModel):
     """How deep to look."""
 

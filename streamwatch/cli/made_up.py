@@ -21,7 +21,6 @@ from streamwatch.store.inventory import load_inventory
 from streamwatch.store.timeline import Batch, write_batch
 
 HOUR_US: Final = 3600 * US
-BATCH_CAMERAS: Final = 50
 OUTAGES_A_WEEK: Final = 0.35  # per camera, on average
 LINE_CUTS_A_WEEK: Final = 0.6  # per village
 BLURRED_SHARE: Final = 0.03

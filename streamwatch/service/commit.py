@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from streamwatch.model.standing import Standing
 from streamwatch.service.absorb import Absorbed
 from streamwatch.store.handles import StoreError, Writer, is_passing
 from streamwatch.store.timeline import Batch, RoundLook, write_batch
@@ -44,9 +42,6 @@ class Committer:
             else:
                 self.error = None
                 return
-
-
-Restore = Callable[[], list[Standing]]
 
 
 def batch_of(absorbed: Absorbed, now_us: int) -> Batch:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamwatch.model.look import Depth, StreamKind
+from streamwatch.schedule import CONFIRMATIONS
 from streamwatch.settings.kinds import (
     MAX_ITEMS,
     CanaryText,
@@ -23,10 +24,8 @@ from streamwatch.settings.kinds import (
 
 MIN_INTERVAL_S: Final = 5  # a warm look takes under a second; below this the patrol would be continuous watching
 MAX_INTERVAL_S: Final = 86_400  # a day: grace is 1.5 intervals, and longer ones make every hour unknown
-MAX_WINDOW_S: Final = 60.0  # DESIGN decision 3: a village's round is min(interval/4, 60 s)
 WITHOUT_EFFECT: Final = frozenset({"limits.per_line_kbps", "booking.access_grace_h", "metrics.per_camera"})
 """Keys that nothing reads in this version: their names are kept for what will, and giving one is refused."""
-CONFIRMATIONS: Final = ((10.0, 1 / 6), (30.0, 1 / 3), (60.0, 1 / 2), (120.0, 2 / 3))  # (seconds, share of the interval)
 
 
 def cores() -> int:
@@ -109,18 +108,6 @@ class Schedule(_Section):
         le=86_400,
         description="Longest wait in seconds between looks at a camera that refuses the password.",
     )
-
-    def window_for(self, interval_s: int) -> float:
-        """Seconds over which a round at that interval is spread; never more than half of it."""
-        if self.window_s is None:
-            return min(interval_s / 4, MAX_WINDOW_S)
-        return min(self.window_s, interval_s / 2)
-
-    def confirm_delays_for(self, interval_s: int) -> tuple[float, ...]:
-        """Seconds after the bad look at which each confirming look begins, ascending; `confirm_looks` of them."""
-        if self.confirm_after_s is not None:
-            return self.confirm_after_s
-        return tuple(min(longest, interval_s * share) for longest, share in CONFIRMATIONS[: self.confirm_looks])
 
 
 class LookRules(_Section):

@@ -245,20 +245,6 @@ def test_settings_are_frozen() -> None:
         settings.limits.per_host = 5  # type: ignore[misc]
 
 
-def test_derived_times_follow_the_interval() -> None:
-    """Windows and confirmations shrink with the interval; a given window never passes half of it."""
-    schedule = load(None, {}).schedule
-
-    assert schedule.window_for(300) == 60.0
-    assert schedule.window_for(20) == 5.0
-    assert schedule.confirm_delays_for(300) == (10.0, 30.0)
-    assert schedule.confirm_delays_for(12) == (2.0, 4.0)
-    wide = load(None, {"STREAMWATCH_SCHEDULE__WINDOW_S": "100", "STREAMWATCH_SCHEDULE__CONFIRM_LOOKS": "4"}).schedule
-    assert wide.window_for(300) == 100.0
-    assert wide.window_for(60) == 30.0
-    assert wide.confirm_delays_for(300) == (10.0, 30.0, 60.0, 120.0)
-
-
 def test_logins_last_whole_seconds() -> None:
     """Hours become what cookies count in; the shortest is one second, because 0 would delete the cookie."""
     web = load(None, {}).web
