@@ -36,8 +36,8 @@ def main(report: Path) -> int:
         "# Drills",
         "",
         "The goals of reliability that are tests so far, at full counts (`make drills`). Made by `tools/drills.py`;",
-        "what each test sets up, breaks and asks for stands in [goals.md](goals.md). Some prove a part of their goal so",
-        "far, on fewer cameras than it will take.",
+        "what each test sets up, breaks and asks for stands in [goals.md](goals.md). Some prove a part of their goal",
+        "so far, on fewer cameras than it will take.",
         "",
         f"Run at {suite.get('timestamp', '')[:19]}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"Linux {platform.release().partition('-')[0]}.",
