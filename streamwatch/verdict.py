@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from streamwatch.errors import ACCESS_REASONS, Blame, Reason, Step
+from streamwatch.errors import ACCESS_REASONS, Blame, Reason, Step, default_blame
 from streamwatch.model.look import Depth, Look, State
 from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM
 from streamwatch.model.verdict import Attributed, Opinion, Verdict
@@ -71,19 +71,18 @@ FAULTS: Final[dict[str, Fault]] = {
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What a reason means. None: not asked. `blame` stands where attribution found nothing that is shared."""
+    """What a reason means. None: not asked. Whose fault it is where nothing is shared: `errors.default_blame`."""
 
     reach: State
     stream: State
     picture: State | None
-    blame: Blame
 
 
-_DOWN: Final = Booking(State.DOWN, State.DOWN, None, Blame.CAMERA)
-_SENDS_NOTHING: Final = Booking(State.UP, State.DOWN, None, Blame.CAMERA)
-_NO_ENTRY: Final = Booking(State.UP, State.UNKNOWN, None, Blame.ACCESS)
-_NOT_FOR_US: Final = Booking(State.UP, State.UP, State.UNKNOWN, Blame.OURS)
-_VOID: Final = Booking(State.UNKNOWN, State.UNKNOWN, State.UNKNOWN, Blame.OURS)
+_DOWN: Final = Booking(State.DOWN, State.DOWN, None)
+_SENDS_NOTHING: Final = Booking(State.UP, State.DOWN, None)
+_NO_ENTRY: Final = Booking(State.UP, State.UNKNOWN, None)
+_NOT_FOR_US: Final = Booking(State.UP, State.UP, State.UNKNOWN)
+_VOID: Final = Booking(State.UNKNOWN, State.UNKNOWN, State.UNKNOWN)
 
 BOOKING: Final[dict[Reason, Booking]] = {
     Reason.NET_REFUSED: _DOWN,
@@ -96,17 +95,17 @@ BOOKING: Final[dict[Reason, Booking]] = {
     Reason.RTSP_AUTH: _NO_ENTRY,
     Reason.RTSP_FORBIDDEN: _NO_ENTRY,
     Reason.RTSP_NOT_FOUND: _NO_ENTRY,
-    Reason.RTSP_BUSY: Booking(State.UP, State.UNKNOWN, None, Blame.RECORDER),
+    Reason.RTSP_BUSY: Booking(State.UP, State.UNKNOWN, None),
     Reason.RTSP_REDIRECT: _SENDS_NOTHING,
     Reason.RTSP_TRANSPORT: _SENDS_NOTHING,
     Reason.RTSP_PROTOCOL: _SENDS_NOTHING,
     Reason.MEDIA_NO_VIDEO: _SENDS_NOTHING,
     Reason.MEDIA_NO_DATA: _SENDS_NOTHING,
-    Reason.MEDIA_NO_KEYFRAME: Booking(State.UP, State.UP, State.UNKNOWN, Blame.CAMERA),
+    Reason.MEDIA_NO_KEYFRAME: Booking(State.UP, State.UP, State.UNKNOWN),
     Reason.MEDIA_UNSUPPORTED_CODEC: _NOT_FOR_US,
     Reason.MEDIA_ENCRYPTED: _NOT_FOR_US,
     Reason.MEDIA_TOO_LARGE: _NOT_FOR_US,
-    Reason.MEDIA_BROKEN: Booking(State.UP, State.UP, State.DOWN, Blame.CAMERA),
+    Reason.MEDIA_BROKEN: Booking(State.UP, State.UP, State.DOWN),
     Reason.OURS_PATH: _VOID,
     Reason.OURS_OVERLOAD: _VOID,
     Reason.OURS_CLOCK: _VOID,
@@ -167,7 +166,7 @@ def state_of(look: Look) -> State:
 
 def blame_of(reason: Reason | None) -> Blame | None:
     """Whose fault a reason is where nothing is known of what the camera shares with others; None for no reason."""
-    return None if reason is None else BOOKING[reason].blame
+    return None if reason is None else default_blame(reason)
 
 
 def faults_of(look: Look, policy: Policy) -> tuple[str, ...]:
@@ -185,8 +184,8 @@ def _reach_or_stream(attributed: Attributed, policy: Policy, dimension: str) -> 
     if state is State.UP:
         return Opinion(dimension, state)
     if state is State.UNKNOWN:
-        return Opinion(dimension, state, reason.value, row.blame)
-    return Opinion(dimension, state, reason.value, attributed.blame or row.blame, policy.confirmations)
+        return Opinion(dimension, state, reason.value, default_blame(reason))
+    return Opinion(dimension, state, reason.value, attributed.blame or default_blame(reason), policy.confirmations)
 
 
 def _picture(look: Look, policy: Policy, present: frozenset[str]) -> list[Opinion]:
@@ -201,7 +200,7 @@ def _picture(look: Look, policy: Policy, present: frozenset[str]) -> list[Opinio
         since_us, confirmations = found[main].since_us, found[main].confirmations
         return [Opinion(PICTURE, State.DOWN, main, Blame.CAMERA, confirmations, since_us), *faults]
     if look.reason is not None:
-        return [Opinion(PICTURE, State.UNKNOWN, look.reason.value, BOOKING[look.reason].blame), *faults]
+        return [Opinion(PICTURE, State.UNKNOWN, look.reason.value, default_blame(look.reason)), *faults]
     if "blackout" not in found:  # not even the exposure could be judged
         return [Opinion(PICTURE, State.UNKNOWN, None, Blame.OURS), *faults]
     return [Opinion(PICTURE, State.UP), *faults]

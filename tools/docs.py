@@ -21,7 +21,7 @@ from fastapi.routing import APIRoute
 from streamwatch.api import cameras, machine, maintenance, overview, regions, sessions, villages
 from streamwatch.api.app import PREFIX, create_app
 from streamwatch.cli.app import app as commands
-from streamwatch.errors import Exit
+from streamwatch.errors import Exit, default_blame
 from streamwatch.inventory.cells import Parser
 from streamwatch.inventory.columns import KINDS
 from streamwatch.metrics import CATALOGUE
@@ -83,7 +83,7 @@ def booking() -> str:
     rows = []
     for reason, row in BOOKING.items():
         picture = "not asked" if row.picture is None else row.picture.value
-        rows.append((f"`{reason}`", *_both(f"reason.{reason}"), row.reach, row.stream, picture, row.blame))
+        rows.append((f"`{reason}`", *_both(f"reason.{reason}"), row.reach, row.stream, picture, default_blame(reason)))
     return table(("reason", "means", "中文", "reach", "stream", "picture", "blame"), rows)
 
 
