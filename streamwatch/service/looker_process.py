@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import structlog
 import uvloop
 
 from streamwatch.clock import Clock, SystemClock
+from streamwatch.decoders.jail import die_with_parent
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.fleet.local import Channel, SocketChannel
 from streamwatch.health import LoopLag
@@ -26,8 +25,6 @@ from streamwatch.net.address import Guard, parse_networks
 from streamwatch.net.canary import Canaries, canary_targets
 from streamwatch.service.policies import looker_policy
 from streamwatch.settings import Settings, load
-
-PR_SET_PDEATHSIG: Final = 1  # prctl(2): the kernel ends us when the service dies, however it dies
 
 log = structlog.get_logger(__name__)
 
@@ -91,15 +88,9 @@ def _passwords(order: Round) -> list[str]:
     return [ticket.credentials.password for ticket in order.tickets if ticket.credentials is not None]
 
 
-def die_with_parent() -> None:
-    """Asks the kernel to end this process when its parent ends."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
 def main(config: Path | None, vantage: str, fd: int) -> None:
     """The process: `python -m streamwatch _looker CONFIG VANTAGE FD`."""
-    die_with_parent()
+    die_with_parent(os.getppid())
     settings = load(config, os.environ)
     configure(settings)
 

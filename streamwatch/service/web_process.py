@@ -16,10 +16,10 @@ import uvloop
 from streamwatch.api.app import create_app
 from streamwatch.clock import Clock, SystemClock
 from streamwatch.datadir import DataDir
+from streamwatch.decoders.jail import die_with_parent
 from streamwatch.live.client import LiveClient
 from streamwatch.live.view import View
 from streamwatch.logs import configure
-from streamwatch.service.looker_process import die_with_parent
 from streamwatch.settings import Settings, load
 from streamwatch.store.engine import default_url, open_reader
 from streamwatch.web.pages import install_pages
@@ -68,7 +68,7 @@ async def serve(settings: Settings, listener: socket.socket, clock: Clock, stop:
 
 def main(config: Path | None, fd: int) -> None:
     """The process: `python -m streamwatch _web CONFIG FD`."""
-    die_with_parent()
+    die_with_parent(os.getppid())
     settings = load(config, os.environ)
     configure(settings)
 
