@@ -60,10 +60,6 @@ class Policy:
         before, at = (0.0, *self.confirm_moments(interval_s))[attempt - 1 : attempt + 1]
         return max(0.1, at - before)
 
-    def grace_us(self, interval_s: int) -> int:
-        """How long a look speaks for the time after it."""
-        return int(GRACE_INTERVALS * interval_s * US)
-
 
 @dataclass(slots=True)
 class _Unit:
@@ -78,6 +74,11 @@ class _Unit:
 class _Access:
     failures: int = 0
     not_before_us: int = 0
+
+
+def grace_us(interval_s: int) -> int:
+    """How long a look speaks for the time after it, at that interval (DESIGN decision 7)."""
+    return int(GRACE_INTERVALS * interval_s * US)
 
 
 def phase_us(village: int, interval_s: int) -> int:

@@ -14,10 +14,10 @@ from streamwatch.api.census import Census, CensusKeeper
 from streamwatch.api.kept import Kept
 from streamwatch.api.recent import RecentFaults
 from streamwatch.api.schemas import LastDay
-from streamwatch.clock import US, Clock
+from streamwatch.clock import Clock
 from streamwatch.live.view import Caller, View
 from streamwatch.model.scope import Scope
-from streamwatch.schedule import GRACE_INTERVALS
+from streamwatch.schedule import grace_us
 from streamwatch.store.handles import Reader
 
 
@@ -39,7 +39,7 @@ class Context:
 
     def grace(self, interval_s: int | None) -> int:
         """How long a look speaks for the time after it (microseconds), at a camera's own interval or the usual one."""
-        return int(GRACE_INTERVALS * (interval_s or self.default_interval_s) * US)
+        return grace_us(interval_s or self.default_interval_s)
 
     async def census(self, scope: Scope, *, fresh: bool = False) -> Census:
         """Who is where, as far as the scope reaches; read again where it must be `fresh`."""

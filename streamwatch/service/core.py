@@ -21,7 +21,7 @@ from streamwatch.model.live import CameraLive
 from streamwatch.model.look import Depth, Look
 from streamwatch.model.report import Report
 from streamwatch.model.standing import STREAM, Standing
-from streamwatch.schedule import Planner
+from streamwatch.schedule import Planner, grace_us
 from streamwatch.schedule import Policy as SchedulePolicy
 from streamwatch.service.absorb import Absorbed, Judged, absorb
 from streamwatch.service.commit import Committer
@@ -210,7 +210,7 @@ class Service:
 
     def grace_us(self, camera: int) -> int:
         """How long a look at that camera speaks for the time after it."""
-        return self._schedule.grace_us(self.planner.interval_s(camera))
+        return grace_us(self.planner.interval_s(camera))
 
     def _looker_lost(self) -> None:
         """Confirming looks that it had in hand are lost: the next patrol look orders them again."""
