@@ -12,27 +12,20 @@ from dataclasses import dataclass, field
 import msgspec
 
 from streamwatch.blame import attribute
+from streamwatch.errors import Step
 from streamwatch.model.live import CameraLive
 from streamwatch.model.look import Look, State
 from streamwatch.model.report import Report
 from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM, Standing
 from streamwatch.model.timeline import Segment
 from streamwatch.model.verdict import Attributed, Verdict
+from streamwatch.store.batch import RoundLook
 from streamwatch.store.rounds import Mark
 from streamwatch.timeline import Booked, advance
 from streamwatch.verdict import Policy, judge
 
 Standings = Mapping[str, Standing]
 _encode = msgspec.msgpack.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class RoundLine:
-    """One look's place in its round's packed line."""
-
-    report: Report
-    look: Look
-    mark: Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +47,7 @@ class Absorbed:
     segments: list[Segment] = field(default_factory=list)
     standings: dict[tuple[int, str], Standing] = field(default_factory=dict)  # to be written
     observations: list[tuple[int, str, int, bytes]] = field(default_factory=list)  # camera, depth, started_us, Look
-    lines: list[RoundLine] = field(default_factory=list)
+    lines: list[RoundLook] = field(default_factory=list)
     booked: list[Booked] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
     moved: dict[int, dict[str, Standing]] = field(default_factory=dict)  # every camera's standings from now on
@@ -97,7 +90,7 @@ def _take(
     if verdict.void is not None:
         out.live[look.camera] = msgspec.structs.replace(before, void=verdict.void.value, void_us=look.started_us)
         out.observations.append(_observation(look))
-        out.lines.append(RoundLine(report, look, Mark.OWN_ROW))
+        out.lines.append(_line(report, look, Mark.OWN_ROW))
         out.judged.append(Judged(attributed, verdict, report.attempt, pending=False, late=False, blips=0))
         return
     changed: set[str] = set()
@@ -128,7 +121,7 @@ def _take(
     if changed or late:
         out.observations.append(_observation(look))
     if asked:  # a look that is told twice must not rewrite its place in the round
-        out.lines.append(RoundLine(report, look, mark))
+        out.lines.append(_line(report, look, mark))
     pending = any(current[name].pending is not None for name in asked)
     out.judged.append(Judged(attributed, verdict, report.attempt, pending=pending, late=late, blips=blips))
     if asked:
@@ -146,6 +139,21 @@ def _absent_so_far(dimension: str, picture: Standing | None) -> Standing | None:
     if picture is None or picture.state is State.UNKNOWN:
         return None
     return Standing(picture.camera, dimension, State.UP, None, None, picture.since_us, picture.last_us)
+
+
+def _line(report: Report, look: Look, mark: Mark) -> RoundLook:
+    """The look's place in its round's packed line."""
+    return RoundLook(
+        village=report.village,
+        depth=report.depth,
+        vantage=report.vantage,
+        due_us=report.due_us,
+        attempt=report.attempt,
+        camera=look.camera,
+        started_us=look.started_us,
+        keyframe_ms=look.timings_ms.get(Step.FIRST_KEYFRAME),
+        mark=mark,
+    )
 
 
 def _mark(current: Standings, asked: set[str], changed: set[str], *, late: bool) -> Mark:

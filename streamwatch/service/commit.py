@@ -9,7 +9,7 @@ import structlog
 
 from streamwatch.service.absorb import Absorbed
 from streamwatch.store.handles import StoreError, Writer, is_passing
-from streamwatch.store.timeline import Batch, RoundLook, write_batch
+from streamwatch.store.timeline import Batch, write_batch
 
 RETRY_FIRST_S: Final = 0.5
 RETRY_LONGEST_S: Final = 5.0  # a full disk that gets room again is noticed within this
@@ -50,19 +50,6 @@ def batch_of(absorbed: Absorbed, now_us: int) -> Batch:
         segments=tuple(absorbed.segments),
         standings=tuple(absorbed.standings.values()),
         observations=tuple(absorbed.observations),
-        rounds=tuple(
-            RoundLook(
-                village=line.report.village,
-                depth=line.report.depth,
-                vantage=line.report.vantage,
-                due_us=line.report.due_us,
-                attempt=line.report.attempt,
-                camera=line.look.camera,
-                started_us=line.look.started_us,
-                keyframe_ms=line.look.timings_ms.get("first_keyframe"),
-                mark=line.mark,
-            )
-            for line in absorbed.lines
-        ),
+        rounds=tuple(absorbed.lines),
         learned_us=now_us,
     )
