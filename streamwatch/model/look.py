@@ -28,6 +28,14 @@ class StreamKind(StrEnum):
     SUB = "sub"
 
 
+class Transport(StrEnum):
+    """How media is asked for: interleaved in the RTSP connection, as datagrams, or whichever of the two works."""
+
+    AUTO = "auto"
+    TCP = "tcp"
+    UDP = "udp"
+
+
 class State(StrEnum):
     """The three states. In the `picture` dimension up means intact 完好, down means defective."""
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from streamwatch.model.look import Depth, Look, StreamKind
+from streamwatch.model.look import Depth, Look, StreamKind, Transport
 
 WIRE_VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 2**20  # 64 MiB: a round of 4,000 tickets with 2 KiB of memory each is 8 MiB
@@ -35,6 +35,7 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     credentials: Credentials | None = None
     allow_basic: bool = False
     memory: bytes | None = None  # CameraMemory, where this looker may not have it
+    transport: Transport = Transport.AUTO
 
 
 class Round(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -89,6 +89,79 @@ camera = Table(
     Column("removed_us", BigInteger),
 )
 
+camera_stay = Table(
+    "camera_stay",  # where a camera was before it was moved: its history stays with that village (half open)
+    metadata,
+    Column("camera", Id, ForeignKey("camera.id"), primary_key=True),
+    Column("from_us", BigInteger, primary_key=True),
+    Column("to_us", BigInteger, nullable=False),  # since the last of them it is in camera.village
+    Column("village", Id, ForeignKey("village.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+line = Table(
+    "line",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("code", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("parent", String(64)),  # code of the line that this one hangs on
+    Column("kbps", Integer),
+    Column("provider", Text),
+    Column("circuit", Text),
+    Column("fault_phone", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger),
+)
+
+recorder = Table(
+    "recorder",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("code", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("village", Id, ForeignKey("village.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),  # onvif isapi dahua uniview gb28181 rtsp
+    Column("url", Text, nullable=False),  # never with credentials in it
+    Column("username", Text),
+    Column("password_sealed", LargeBinary),  # AES-256-GCM, bound to this recorder's code
+    Column("line", String(64)),
+    Column("created_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger),
+)
+
+point = Table(
+    "point",  # a place of the village that must be seen, and the camera that fills it
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("code", String(64), nullable=False, unique=True),
+    Column("village", Id, ForeignKey("village.id"), nullable=False, index=True),
+    Column("kind", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("longitude", Float),
+    Column("latitude", Float),
+    Column("key_point", Boolean),
+    Column("camera", String(64)),  # code; NULL: nobody sees it yet
+    Column("created_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger),
+)
+
+facility = Table(
+    "facility",  # what counts for the standard and is no camera
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("code", String(64), nullable=False, unique=True),
+    Column("village", Id, ForeignKey("village.id"), nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("name", Text),
+    Column("households", Integer),  # served by it
+    Column("installed_on", String(10)),  # ISO dates, the village's calendar
+    Column("tested_on", String(10)),
+    Column("test_passed", Boolean),
+    Column("created_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger),
+)
+
 segment = Table(
     "segment",  # closed segments only; the open one is in `standing`
     metadata,
