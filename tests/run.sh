@@ -37,7 +37,8 @@ fi
 
 status=0
 run() { "$PYTHON" -m pytest -q "$@" || { code=$?; [[ $code == 5 ]] || status=$code; }; }   # 5: none of that kind
-run -m "not slow and not quiet" "$@"
+# Most of these wait for servers and processes; a file's tests stay together, because they share what they started.
+run -n "${JOBS:-3}" --dist loadfile -m "not slow and not quiet" "$@"
 run -m "slow and not quiet" "$@"
 run -m quiet "$@"
 exit "$status"
