@@ -22,6 +22,9 @@ _DATE = re.compile(
 _YES: Final = frozenset({"1", "yes", "y", "true", "是", "有"})
 _NO: Final = frozenset({"0", "no", "n", "false", "否", "无"})
 
+_PASSED: Final = _YES | {"passed", "pass", "ok", "合格", "通过", "正常"}
+_FAILED: Final = _NO | {"failed", "fail", "不合格", "未通过", "不通过", "异常"}
+
 Parser = Callable[[str], Value]
 
 
@@ -104,6 +107,16 @@ def yes_no(text: str) -> bool:
     if folded in _NO:
         return False
     raise CellError("bad_choice", "give yes or no")
+
+
+def passed(text: str) -> bool:
+    """The result of a test: passed or failed, also yes, no, 合格, 不合格."""
+    folded = text.casefold()
+    if folded in _PASSED:
+        return True
+    if folded in _FAILED:
+        return False
+    raise CellError("bad_choice", "give passed or failed")
 
 
 def choice(*allowed: str) -> Parser:

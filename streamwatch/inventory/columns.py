@@ -12,9 +12,16 @@ from typing import Final
 
 from streamwatch.inventory import cells
 from streamwatch.inventory.cells import Parser
+from streamwatch.inventory.facilities import facility_kind
 
 VILLAGES: Final = "villages"
+LINES: Final = "lines"
+RECORDERS: Final = "recorders"
 CAMERAS: Final = "cameras"
+POINTS: Final = "points"
+FACILITIES: Final = "facilities"
+
+RECORDER_KINDS: Final = ("onvif", "isapi", "dahua", "uniview", "gb28181", "rtsp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,31 @@ KINDS: Final[Mapping[str, Kind]] = {
             Column("joined_on", cells.day, also=("入网日期",)),
         )
     ),
+    LINES: Kind(
+        (
+            Column("code", cells.code, required=True, also=("线路编码", "编码")),
+            Column("name", cells.name, required=True, also=("线路名称", "名称")),
+            Column("parent", cells.code, also=("上级线路", "上级线路编码")),
+            Column("kbps", cells.whole(1, 100_000_000), also=("带宽kbps",)),
+            Column("provider", cells.name, also=("运营商",)),
+            Column("circuit", cells.short, also=("电路编号", "专线号", "电路代号")),
+            Column("fault_phone", cells.short, also=("报障电话",)),
+        ),
+        ignored=frozenset({"序号", "备注"}),
+    ),
+    RECORDERS: Kind(
+        (
+            Column("code", cells.code, required=True, also=("录像机编码", "设备编码", "SBBM")),
+            Column("name", cells.name, required=True, also=("录像机名称", "设备名称", "SBMC")),
+            Column("village", cells.name, required=True, also=("村居", "村居编码")),
+            Column("kind", cells.choice(*RECORDER_KINDS), required=True, also=("接入方式", "类型")),
+            Column("url", _address, required=True, address=True, also=("地址", "访问地址")),
+            Column("username", cells.secret, secret=True, also=("用户名",)),
+            Column("password", cells.secret, secret=True, also=("密码",)),
+            Column("line", cells.code, also=("线路编码",)),
+        ),
+        ignored=frozenset({"序号", "备注"}),
+    ),
     CAMERAS: Kind(
         (
             Column("code", cells.code, required=True, also=("设备编码", "SBBM")),
@@ -92,5 +124,31 @@ KINDS: Final[Mapping[str, Kind]] = {
             GLDWLXFS 设备状态 SBZT 所属部门/行业 所属部门 SSBMHY 分辨率 SPFBL
             """.casefold().split()
         ),
+    ),
+    POINTS: Kind(
+        (
+            Column("code", cells.code, required=True, also=("点位编码", "编码")),
+            Column("village", cells.name, required=True, also=("村居", "村居编码")),
+            Column("kind", cells.short, required=True, also=("点位类型", "类型")),
+            Column("name", cells.name, required=True, also=("点位名称", "名称")),
+            Column("longitude", cells.number(-180, 180), also=("经度", "JD")),
+            Column("latitude", cells.number(-90, 90), also=("纬度", "WD")),
+            Column("key_point", cells.yes_no, also=("重点点位",)),
+            Column("camera", cells.code, also=("摄像机编码", "设备编码", "SBBM")),
+        ),
+        ignored=frozenset({"序号", "备注"}),
+    ),
+    FACILITIES: Kind(
+        (
+            Column("code", cells.code, required=True, also=("设施编码", "编码", "设备编码")),
+            Column("village", cells.name, required=True, also=("村居", "村居编码")),
+            Column("kind", facility_kind, required=True, also=("设施类型", "类型")),
+            Column("name", cells.name, also=("设施名称", "名称", "设备名称")),
+            Column("households", cells.whole(0, 1_000_000), also=("覆盖户数", "户数")),
+            Column("installed_on", cells.day, also=("安装时间", "安装日期", "AZSJ")),
+            Column("tested_on", cells.day, also=("检测时间", "检测日期", "测试日期")),
+            Column("test_passed", cells.passed, also=("test_result", "检测结果", "测试结果")),
+        ),
+        ignored=frozenset({"序号", "备注"}),
     ),
 }

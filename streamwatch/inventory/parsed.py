@@ -15,6 +15,7 @@ from streamwatch.errors import UsageError
 MAX_ROWS: Final = 500_000  # the city has 126,000 cameras
 MAX_PARSED_BYTES: Final = 60 * 2**20  # 126,000 cameras are about 25 MiB; below the 64 MiB of a frame
 MAX_REJECTIONS: Final = 10_000  # each about 300 bytes of JSON = 3 MB; a list with more is another kind of file
+MAX_REMARKS: Final = 1_000  # a list with more repeats one habit; all are counted
 MAX_CHANGES: Final = 1_000  # changes named one by one; all are counted
 MASKED: Final = "***"
 
@@ -22,7 +23,8 @@ Value = str | int | float | bool | None
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True):
-    """Why a line was not taken. `line` counts from 1 with the headings; `value` is masked where it may be secret."""
+    """Why a line was not taken; or, as a remark, what was taken but should be put right. `line` counts from 1 with the
+    headings; `value` is masked where it may be secret."""
 
     line: int
     column: str | None
@@ -51,6 +53,8 @@ class ParsedFile(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     rejected: tuple[Rejection, ...]
     rejected_total: int = 0  # lines; each may have several rejections, of which not all may be kept
     quiet: tuple[str, ...] = ()
+    remarks: tuple[Rejection, ...] = ()  # the first MAX_REMARKS: taken, but to be put right
+    remarks_total: int = 0
 
     def __repr__(self) -> str:
         return f"ParsedFile({self.kind}, {len(self.rows)} rows, {self.rejected_total} rejected)"
@@ -89,6 +93,8 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()  # the first MAX_CHANGES
     dry_run: bool = False
     stopped: bool = False
+    remarks: tuple[Rejection, ...] = ()  # the first MAX_REMARKS
+    remarks_total: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The object of `import --json`."""
@@ -96,14 +102,13 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
             "created": self.created,
             "changed": self.changed,
             "unchanged": self.unchanged,
-            "rejected": [
-                {"line": bad.line, "column": bad.column, "value": bad.value, "code": bad.code, "remedy": bad.remedy}
-                for bad in self.rejected
-            ],
+            "rejected": [msgspec.structs.asdict(bad) for bad in self.rejected],
             "rejected_total": self.rejected_total,
             "changes": [{"code": change.code, "fields": list(change.fields)} for change in self.changes],
             "dry_run": self.dry_run,
             "stopped": self.stopped,
+            "remarks": [msgspec.structs.asdict(remark) for remark in self.remarks],
+            "remarks_total": self.remarks_total,
         }
 
     @classmethod
@@ -118,6 +123,8 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
             changes=tuple(Change(change["code"], tuple(change["fields"])) for change in found["changes"]),
             dry_run=found["dry_run"],
             stopped=found["stopped"],
+            remarks=tuple(Rejection(**remark) for remark in found["remarks"]),
+            remarks_total=found["remarks_total"],
         )
 
 

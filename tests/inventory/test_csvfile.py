@@ -240,7 +240,7 @@ def test_files_that_cannot_be_read_are_wrong_usage(tmp_path: Path) -> None:
         parse_file(tmp_path / "no.csv", "cameras")
     with pytest.raises(UsageError, match="is empty; its first line must hold the headings code,name,village,url"):
         parse_file(b"\n \n", "cameras")
-    with pytest.raises(UsageError, match="no import 'cats'; it knows villages, cameras"):
+    with pytest.raises(UsageError, match="no import 'cats'; it knows villages, lines, recorders, cameras, points, facilities"):
         parse_file(b"x", "cats")
 
 
