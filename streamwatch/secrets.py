@@ -1,7 +1,7 @@
-"""Camera passwords at rest: AES-256-GCM under a key file beside the database, bound to the camera's code.
+"""Passwords of cameras and recorders at rest: AES-256-GCM under a key file beside the database, bound to their owner.
 
-A copy of the database alone gives no password; a sealed password moved to another camera does not open. The key file
-`secret.key` (0600) is made at first use: one key a line, `ID BASE64`, the first seals and all open, for rotation.
+A copy of the database alone gives no password; one that was moved to another camera or recorder does not open. The key
+file `secret.key` (0600) is made at first use: one key a line, `ID BASE64`, the first seals and all open, for rotation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +31,8 @@ TAG_BYTES: Final = 16
 HEADER_BYTES: Final = 1 + KEY_ID_BYTES + NONCE_BYTES
 MAX_SECRET_BYTES: Final = 1_024  # the import takes 256 characters, each at most 4 bytes
 MAX_KEY_FILE_BYTES: Final = 65_536  # 1,000 keys: a rotation a month for 80 years
+
+Owner = Literal["camera", "recorder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Sealed:
     def decode(cls, blob: bytes) -> Sealed:
         """The parts of a blob. Raises ConfigError where it is none of ours."""
         if len(blob) < HEADER_BYTES + TAG_BYTES or blob[0] != VERSION:
-            raise ConfigError("a sealed password is damaged or of a newer version; import its camera again")
+            raise ConfigError("a sealed password is damaged or of a newer version; import its owner again")
         return cls(blob[1 : 1 + KEY_ID_BYTES], blob[1 + KEY_ID_BYTES : HEADER_BYTES], blob[HEADER_BYTES:])
 
 
@@ -72,36 +74,38 @@ class Sealer:
             _make(path)
         return cls(_read(path), str(path))
 
-    def seal(self, code: str, secret: Secret) -> bytes:
-        """The blob that keeps `secret` for the camera of that code."""
+    def seal(self, code: str, secret: Secret, owner: Owner = "camera") -> bytes:
+        """The blob that keeps `secret` for the camera or recorder of that code."""
         text = secret.reveal().encode()
         if len(text) > MAX_SECRET_BYTES:
-            raise ConfigError(f"the password of camera {code} is longer than {MAX_SECRET_BYTES} bytes")
+            raise ConfigError(f"the password of {owner} {code} is longer than {MAX_SECRET_BYTES} bytes")
         nonce = os.urandom(NONCE_BYTES)
-        return Sealed(self._current, nonce, self._ciphers[self._current].encrypt(nonce, text, _bound_to(code))).encode()
+        return Sealed(
+            self._current, nonce, self._ciphers[self._current].encrypt(nonce, text, _bound_to(owner, code))
+        ).encode()
 
-    def unseal(self, code: str, blob: bytes) -> Secret:
-        """The password in a blob. Raises ConfigError where the key is not here or the blob is not this camera's."""
+    def unseal(self, code: str, blob: bytes, owner: Owner = "camera") -> Secret:
+        """The password in a blob. Raises ConfigError where the key is not here or the blob is not this owner's."""
         sealed = Sealed.decode(blob)
         cipher = self._ciphers.get(sealed.key_id)
         if cipher is None:
             raise ConfigError(
-                f"{self._place}: lacks key {sealed.key_id.hex()}, which sealed the password of camera {code}; "
-                "restore the key file that belongs to this database, or import the cameras again"
+                f"{self._place}: lacks key {sealed.key_id.hex()}, which sealed the password of {owner} {code}; "
+                f"restore the key file that belongs to this database, or import the {owner}s again"
             )
         try:
-            return Secret(cipher.decrypt(sealed.nonce, sealed.ciphertext, _bound_to(code)).decode())
+            return Secret(cipher.decrypt(sealed.nonce, sealed.ciphertext, _bound_to(owner, code)).decode())
         except (InvalidTag, UnicodeDecodeError):
             raise ConfigError(
-                f"the sealed password of camera {code} was changed or belongs to another camera; import it again"
+                f"the sealed password of {owner} {code} was changed or belongs to another {owner}; import it again"
             ) from None
 
     def __repr__(self) -> str:
         return f"Sealer({self._place}, {len(self._ciphers)} keys)"
 
 
-def _bound_to(code: str) -> bytes:
-    return b"streamwatch camera password\0" + code.encode()
+def _bound_to(owner: Owner, code: str) -> bytes:
+    return f"streamwatch {owner} password\0{code}".encode()
 
 
 def key_id_of(key: bytes) -> bytes:

@@ -46,6 +46,15 @@ def test_a_sealed_password_opens_only_for_its_camera() -> None:
         sealer().unseal("C-2", blob)
 
 
+def test_a_recorders_password_does_not_open_for_a_camera_of_the_same_code() -> None:
+    """Codes are unique in their kind only."""
+    blob = sealer().seal("C-1", Secret("geheim"), "recorder")
+
+    assert sealer().unseal("C-1", blob, "recorder") == Secret("geheim")
+    with pytest.raises(ConfigError, match="camera C-1 was changed or belongs to another camera"):
+        sealer().unseal("C-1", blob)
+
+
 def test_every_changed_byte_is_noticed() -> None:
     """Version, key id, nonce, ciphertext and tag are all covered."""
     blob = sealer().seal("C-1", Secret("geheim"))
