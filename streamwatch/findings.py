@@ -3,57 +3,104 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from streamwatch.clock import rfc3339
-from streamwatch.errors import Exit
-from streamwatch.model.look import Look, State
+import msgspec
+
+from streamwatch.clock import to_datetime
+from streamwatch.errors import Blame, Exit, Reason, Step
+from streamwatch.model.look import Depth, Look, State, StreamKind
 from streamwatch.verdict import Policy, blame_of, faults_of, state_of
+
+
+class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One measure of a picture. Where `valid` is false, `why` names what made it impossible to judge (no_detail, …)."""
+
+    value: float
+    valid: bool
+    why: str | None = None
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look says, by itself: nothing was confirmed, and nothing was remembered from earlier looks.
+
+    Its fields are the keys of `probe --json`; None where one does not apply. `state` speaks of the `stream` dimension.
+    """
+
+    url: str  # credentials masked
+    depth: Depth
+    stream: StreamKind
+    state: State
+    faults: tuple[str, ...]  # of the picture, in the order of the fault table
+    blame: Blame | None
+    step: Step | None  # where the look stopped, if it did
+    reason: Reason | None  # None: up without remark
+    detail: str | None  # a sentence for a person, without secrets
+    codec: str | None  # h264, h265, mjpeg
+    width: int | None  # pixels, after cropping
+    height: int | None
+    transport: str | None  # tcp, udp
+    server: str | None  # what the device calls itself
+    keyframe_bytes: int | None
+    started_at: datetime  # aware, UTC
+    timings_ms: Mapping[str, float]  # by step, and "total"; a step that was not reached is missing
+    measures: Mapping[str, Measured]
+
+    @property
+    def exit(self) -> Exit:
+        """The exit status that it means: down 2, unknown 3, up with a remark 1, up 0."""
+        match self.state:
+            case State.DOWN:
+                return Exit.DOWN
+            case State.UNKNOWN:
+                return Exit.UNKNOWN
+            case State.UP:
+                return Exit.DEGRADED if self.reason is not None or self.faults else Exit.OK
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of `probe --json`, of texts, numbers, lists and mappings only."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+    def to_json(self) -> str:
+        """The line of `probe --json`."""
+        return msgspec.json.encode(self).decode()
+
+
+def found(look: Look, masked_url: str, policy: Policy) -> Finding:
+    """What that look says under that policy. `masked_url` goes out as it is."""
+    return Finding(
+        url=masked_url,
+        depth=look.depth,
+        stream=look.stream,
+        state=state_of(look),
+        faults=faults_of(look, policy),
+        blame=blame_of(look.reason),
+        step=look.step,
+        reason=look.reason,
+        detail=look.detail or None,
+        codec=look.codec,
+        width=look.width,
+        height=look.height,
+        transport=look.transport,
+        server=look.server,
+        keyframe_bytes=look.keyframe_bytes,
+        started_at=to_datetime(look.started_us),
+        timings_ms=dict(look.timings_ms),
+        measures={one.name: Measured(one.value, one.valid, one.why) for one in look.measures},
+    )
 
 
 def finding(look: Look, masked_url: str, policy: Policy) -> dict[str, Any]:
     """One object of `probe --json`: every key is there, null where it does not apply."""
-    return {
-        "url": masked_url,
-        "depth": look.depth.value,
-        "stream": look.stream.value,
-        "state": state_of(look).value,
-        "faults": list(faults_of(look, policy)),
-        "blame": blame_of(look.reason),
-        "step": None if look.step is None else look.step.value,
-        "reason": None if look.reason is None else look.reason.value,
-        "detail": look.detail or None,
-        "codec": look.codec,
-        "width": look.width,
-        "height": look.height,
-        "transport": look.transport,
-        "server": look.server,
-        "keyframe_bytes": look.keyframe_bytes,
-        "started_at": rfc3339(look.started_us),
-        "timings_ms": dict(look.timings_ms),
-        "measures": {
-            measure.name: {"value": measure.value, "valid": measure.valid}
-            | ({} if measure.why is None else {"why": measure.why})
-            for measure in look.measures
-        },
-    }
+    return found(look, masked_url, policy).to_dict()
 
 
 def thresholds(policy: Policy) -> dict[str, float]:
     """What measures are compared with, by name."""
     return dataclasses.asdict(policy)
-
-
-def exit_of(look: Look, policy: Policy) -> Exit:
-    """The exit status that one look means: down 2, unknown 3, up with a remark 1, up 0."""
-    match state_of(look):
-        case State.DOWN:
-            return Exit.DOWN
-        case State.UNKNOWN:
-            return Exit.UNKNOWN
-        case State.UP:
-            remark = look.reason is not None or bool(faults_of(look, policy))
-            return Exit.DEGRADED if remark else Exit.OK
 
 
 def worst_exit(statuses: list[Exit]) -> Exit:

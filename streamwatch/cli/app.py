@@ -133,6 +133,8 @@ def probe(
         rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH. "-" reads one a line from stdin, where no process list shows them.
     depth
         reach: it answers RTSP. stream: a keyframe arrives. picture: decoded and scored.
+    transport
+        How the media is asked for. auto: over TCP, and where a camera refuses that, over UDP.
     timeout
         Seconds for one look, over all its steps.
     concurrency
