@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -29,6 +30,7 @@ SIZES = {"360p": "sub", "720p": "main"}  # the farm's streams: 640x360 and 1280x
 class FarmCamera:
     """A camera of the farm: where it answers and as whom."""
 
+    code: str
     sub_url: str
     main_url: str
     credentials: Credentials
@@ -45,10 +47,17 @@ class FarmCamera:
 
 @dataclass(frozen=True, slots=True)
 class RunningFarm:
-    """Its process and its cameras."""
+    """Its process, its cameras, where its faults are switched, and the folder of its lists and its log."""
 
     pid: int
     cameras: tuple[FarmCamera, ...]
+    control: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """One JSON line a change of a fault."""
+        return self.folder / "farm.jsonl"
 
 
 @asynccontextmanager
@@ -60,14 +69,16 @@ async def farm(count: int, cache: Path, villages: int = 1) -> AsyncIterator[Runn
     with tempfile.TemporaryDirectory(prefix="streamwatch-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "streamwatch.simulator", f"--villages={villages}", f"--cameras={count}",
-            f"--inventory={folder}", f"--cache={cache}", stdout=asyncio.subprocess.PIPE,
+            f"--inventory={folder}", f"--log={folder}/farm.jsonl", f"--cache={cache}", stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             assert process.stdout is not None
             async with asyncio.timeout(READY_S):
-                if not await process.stdout.readline():
+                ready = await process.stdout.readline()
+                if not ready:
                     raise BenchmarkError("the simulated farm could not start; what it said is above")
-            yield RunningFarm(process.pid, _listed(Path(folder) / "cameras.csv"))
+            listed = _listed(Path(folder) / "cameras.csv")
+            yield RunningFarm(process.pid, listed, json.loads(ready)["control"], Path(folder))
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -82,7 +93,7 @@ async def farm(count: int, cache: Path, villages: int = 1) -> AsyncIterator[Runn
 def _listed(path: Path) -> tuple[FarmCamera, ...]:
     with path.open(encoding="utf-8", newline="") as file:
         return tuple(
-            FarmCamera(row["sub_url"], row["url"], Credentials(row["username"], row["password"]))
+            FarmCamera(row["code"], row["sub_url"], row["url"], Credentials(row["username"], row["password"]))
             for row in csv.DictReader(file)
         )
 

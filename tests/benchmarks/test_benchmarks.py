@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import inventory, measure, peers, probe, show
+from benchmarks import inventory, measure, patrol, peers, probe, show
 from benchmarks.measure import BenchmarkError, CpuMeter, Result
 from streamwatch.errors import UsageError
 
@@ -60,6 +60,21 @@ def test_inventory_counts_what_it_imported(cache: Path) -> None:
     assert {"import_126000_s", "import_rss_mb", "import_same_s"} <= set(found["figures"])
     assert found["fixture"]["cameras"] == 40
     assert found["fixture"]["villages"] == 2
+
+
+def test_the_patrol_is_compared_with_the_log_of_the_farm(cache: Path) -> None:
+    """The patrol benchmark runs the whole service beside a farm and says what it cost, missed and got wrong."""
+    plan = replace(patrol.QUICK, cameras=8, villages=2, minutes=0.42, faulty=2)
+    found = shaped(patrol.run(plan, cache))
+    wanted = {"lag_p99_s", "missed_rounds", "cores_busy", "rss_mb", "worst_error_s_per_transition"}
+    assert wanted <= set(found["figures"])
+    assert found["figures"]["looks"]["median"] >= 8 * 4
+
+
+def test_faults_that_cannot_end_in_time_are_refused(cache: Path) -> None:
+    """A run that is too short for its faults says so instead of comparing halves."""
+    with pytest.raises(BenchmarkError, match="too short"):
+        patrol.run(replace(patrol.QUICK, cameras=4, villages=1, interval_s=5, minutes=0.1, faulty=1), cache)
 
 
 def test_the_meter_counts_a_child_that_lives() -> None:

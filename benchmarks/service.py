@@ -1,0 +1,126 @@
+"""The service as an operator runs it, in processes of its own: its API, its counters and its memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.measure import BenchmarkError
+
+READY_S = 120.0
+END_S = 15.0
+
+
+class RunningService:
+    """Its process and its API, spoken to with the administrator's key."""
+
+    def __init__(self, pid: int, data: Path) -> None:
+        self.pid = pid
+        url = json.loads((data / "endpoint.json").read_text())["url"]
+        key = (data / "admin.key").read_text().strip()
+        self._client = httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False
+        )
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """The JSON of one answer."""
+        answer = await self._client.get(f"/api/v1{path}", params=query)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def every(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """All pages of a list."""
+        items: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = await self.get(path, limit=500, **query, **cursor)
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            cursor = {"cursor": page["next"]}
+
+    async def metrics(self) -> dict[str, float]:
+        """Every sample of /metrics by its name with labels."""
+        answer = await self._client.get("/metrics")
+        answer.raise_for_status()
+        lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    async def aclose(self) -> None:
+        """Ends the connections, not the service."""
+        await self._client.aclose()
+
+
+@asynccontextmanager
+async def service(folder: Path, **settings: object) -> AsyncIterator[RunningService]:
+    """A service that watches the cameras of `folder` from the moment it is ready; keys are settings in capitals."""
+    with tempfile.TemporaryDirectory(prefix="streamwatch-bench-") as data:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("STREAMWATCH_")}
+        environ |= {f"STREAMWATCH_{name}": str(value) for name, value in settings.items()}
+        environ |= {"STREAMWATCH_DATA_DIR": data, "STREAMWATCH_LISTEN": "127.0.0.1:0"}
+        ready, tell = os.pipe()
+        log = Path(data) / "service.log"
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "streamwatch", "run", f"--ready-fd={tell}",
+                f"--villages={folder / 'villages.csv'}", f"--cameras={folder / 'cameras.csv'}",
+                env=environ, pass_fds=(tell,), stdout=out, stderr=out,
+            )  # fmt: skip
+        os.close(tell)
+        try:
+            try:
+                async with asyncio.timeout(READY_S):
+                    told = await asyncio.to_thread(os.read, ready, 1)
+            except TimeoutError:
+                told = b""
+            if not told:
+                raise BenchmarkError(f"the service was not ready; its log ends with\n{_tail(log)}")
+            running = RunningService(process.pid, Path(data))
+            try:
+                yield running
+            finally:
+                await running.aclose()
+        finally:
+            os.close(ready)
+            if process.returncode is None:
+                process.terminate()
+            try:
+                async with asyncio.timeout(END_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def memory_mb(pid: int) -> float:
+    """Proportional set size of a process and all below it: what they share is counted once. MB of 10^6 bytes."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # ended meanwhile
+            continue
+    total_kb = 0
+    wanted = {pid}
+    while wanted:
+        for one in wanted:
+            try:
+                rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            total_kb += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        wanted = {child for child, parent in parents.items() if parent in wanted}
+    return total_kb * 1024 / 1e6
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
