@@ -8,7 +8,7 @@ from typing import Final
 
 from streamwatch.live.view import View
 from streamwatch.model.scope import Scope
-from streamwatch.store.census import CountedCamera, CountedVillage, count_cameras, count_villages
+from streamwatch.store.census import CountedCamera, CountedVillage, count_cameras, count_villages, together
 from streamwatch.store.handles import Reader
 
 MAX_SCOPES: Final = 16  # x 126,000 cameras x about 150 bytes = 19 MB each at worst; officers share their county's
@@ -17,7 +17,10 @@ MAX_AGE_S: Final = 30.0  # also where the service cannot say that the inventory 
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The villages and cameras of one scope by id, removed ones too; `by_village` in the order of camera ids."""
+    """The villages and cameras of one scope by id, removed ones too; `by_village` in the order of camera ids.
+
+    A camera that was moved is in the list of each village that it was in, for the time that it was there.
+    """
 
     villages: dict[int, CountedVillage]
     cameras: dict[int, CountedCamera]
@@ -29,12 +32,7 @@ class Census:
 
     def serving(self, village: int, at_us: int) -> list[CountedCamera]:
         """The cameras of a village that are in service at that instant."""
-        return [camera for camera in self.by_village.get(village, ()) if serves(camera, at_us)]
-
-
-def serves(camera: CountedCamera, at_us: int) -> bool:
-    """Whether the camera is in service at that instant."""
-    return camera.installed_us <= at_us and (camera.removed_us is None or at_us < camera.removed_us)
+        return [camera for camera in self.by_village.get(village, ()) if camera.serves(at_us)]
 
 
 class CensusKeeper:
@@ -66,6 +64,4 @@ class CensusKeeper:
         by_village: dict[int, list[CountedCamera]] = {village.id: [] for village in villages}
         for camera in cameras:
             by_village[camera.village].append(camera)
-        return Census(
-            {village.id: village for village in villages}, {camera.id: camera for camera in cameras}, by_village
-        )
+        return Census({village.id: village for village in villages}, together(cameras), by_village)

@@ -23,7 +23,7 @@ from streamwatch.store.census import CountedCamera
 from streamwatch.store.handles import Connection
 from streamwatch.store.timeline import maintenance_for, segments, standings
 from streamwatch.timeline import assemble
-from streamwatch.uptime import Interval, Watched
+from streamwatch.uptime import Interval, Watched, within
 
 TRIES: Final = 3  # a commit between the view's message and ours is milliseconds; a third miss is a busy moment
 Key = tuple[int, str]  # camera, dimension
@@ -31,7 +31,10 @@ Key = tuple[int, str]  # camera, dimension
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Segments without a hole over the window by camera and dimension, and what is excluded by camera."""
+    """Segments without a hole over the window by camera and dimension, and what is excluded by camera.
+
+    A camera that was moved counts only for its time `there` (CountedCamera), whatever its segments reach over.
+    """
 
     window: Window
     cameras: Sequence[CountedCamera]
@@ -51,17 +54,29 @@ class Evidence:
         """The segments of one dimension, camera by camera."""
         return [self.segments[camera.id, dimension] for camera in (self.cameras if cameras is None else cameras)]
 
-    @property
-    def made_up(self) -> bool:
+    def made_up(self, dimensions: Collection[str], cameras: Sequence[CountedCamera] | None = None) -> bool:
         """Whether a demonstration's history is in it."""
-        return any(one.origin is Origin.MADE_UP for group in self.segments.values() for one in group)
+        return any(
+            one.origin is Origin.MADE_UP and (camera.there is None or within(camera.there, time_of(one)))
+            for camera in (self.cameras if cameras is None else cameras)
+            for dimension in dimensions
+            for one in self.segments[camera.id, dimension]
+        )
+
+
+def time_of(segment: Segment) -> Interval:
+    """The time of a segment."""
+    return Interval(segment.from_us, segment.to_us)
 
 
 def service_of(camera: CountedCamera, window: Window) -> tuple[Interval, ...]:
-    """When the camera was in service within the window: one interval, or none."""
+    """When the camera was in service here within the window: one interval, or none; several where it came and went."""
     begin = max(camera.installed_us, window.from_us)
     end = window.to_us if camera.removed_us is None else min(camera.removed_us, window.to_us)
-    return (Interval(begin, end),) if begin < end else ()
+    if begin >= end:
+        return ()
+    served = Interval(begin, end)
+    return (served,) if camera.there is None else tuple(within(camera.there, served))
 
 
 async def gather(

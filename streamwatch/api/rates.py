@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from streamwatch.api.evidence import Evidence, service_of
+from streamwatch.api.evidence import Evidence, service_of, time_of
 from streamwatch.api.schemas import (
     HourOut,
     IntactOut,
@@ -18,11 +18,10 @@ from streamwatch.api.schemas import (
     TimelineItem,
     UptimeOut,
 )
-from streamwatch.api.window import Window
 from streamwatch.clock import rfc3339
 from streamwatch.model.look import State
 from streamwatch.model.standing import PICTURE, STREAM
-from streamwatch.model.timeline import Origin, Segment
+from streamwatch.model.timeline import Segment
 from streamwatch.store.census import CountedCamera
 from streamwatch.uptime import By, Interval, intact_rates, rate, rate_json, windows, within
 
@@ -42,7 +41,7 @@ def uptime_of(evidence: Evidence, by: By | None) -> UptimeOut:
             "uptime": whole.uptime,
             "intact": whole.intact,
             "series": [_stretch(evidence, step) for step in steps],
-            "made_up": evidence.made_up,
+            "made_up": evidence.made_up(RATED),
         }
     )
 
@@ -68,7 +67,7 @@ def last_day_of(evidence: Evidence, cameras: Sequence[CountedCamera]) -> LastDay
             "to": rfc3339(window.to_us),
             "uptime": RateOut(**rate_json(rate(watched, window.from_us, window.to_us))),
             "hours": [HourOut.model_validate(hour) for hour in hours],
-            "made_up": any(one.origin is Origin.MADE_UP for group in evidence.of(STREAM, cameras) for one in group),
+            "made_up": evidence.made_up((STREAM,), cameras),
         }
     )
 
@@ -90,7 +89,10 @@ def status_of(evidence: Evidence) -> StatusOut:
             pictures[evidence.segments[camera.id, PICTURE][0].state] += 1
     return StatusOut(
         at=rfc3339(window.from_us),
-        registered=sum(camera.removed_us is None or camera.removed_us > window.from_us for camera in evidence.cameras),
+        registered=sum(
+            (camera.removed_us is None or camera.removed_us > window.from_us) and camera.is_there(window.from_us)
+            for camera in evidence.cameras
+        ),
         in_service=in_service,
         online=states[State.UP],
         offline=states[State.DOWN],
@@ -107,14 +109,11 @@ def timeline_of(evidence: Evidence, camera: CountedCamera, dimension: str) -> li
     items: list[TimelineItem] = []
     excluded = evidence.excluded.get(camera.id, ())
     cuts = sorted({edge for one in excluded for edge in one})
+    served = service_of(camera, window)
     for segment in evidence.segments[camera.id, dimension]:
-        for service in within([Interval(segment.from_us, segment.to_us)], _service(camera, window)):
-            items += _pieces(segment, service, cuts, excluded, window.now_us)
+        for part in within(served, time_of(segment)):
+            items += _pieces(segment, part, cuts, excluded, window.now_us)
     return items
-
-
-def _service(camera: CountedCamera, window: Window) -> Interval:
-    return next(iter(service_of(camera, window)), Interval(window.from_us, window.from_us))
 
 
 def _pieces(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy import ColumnElement, Select, or_, select, true
 
 from streamwatch.model.scope import Scope
-from streamwatch.store.tables import region, village
+from streamwatch.store.tables import camera, camera_stay, region, village
+
+_stayed = camera_stay.alias("stayed")
+_stayed_in = village.alias("stayed_in")  # the outer `village` is where the camera is now
 
 
 def visible_regions(scope: Scope) -> Select[tuple[int]]:
@@ -24,3 +27,15 @@ def within(scope: Scope) -> ColumnElement[bool]:
     if scope.region is None:
         return true()
     return village.c.region.in_(visible_regions(scope))
+
+
+def visited(scope: Scope) -> ColumnElement[bool]:
+    """A condition on `camera` joined with its `village`: it is in the scope, or was before it was moved.
+
+    For what figures are made of; the camera as an object belongs to where it is now: `within`.
+    """
+    if scope.region is None:
+        return true()
+    was = _stayed.c.village == _stayed_in.c.id
+    left = select(_stayed.c.camera).join(_stayed_in, was).where(_stayed_in.c.region.in_(visible_regions(scope)))
+    return or_(within(scope), camera.c.id.in_(left))

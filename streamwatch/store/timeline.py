@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import CompoundSelect, Row, bindparam, func, insert, select, union_all
+from sqlalchemy import BindParameter, CompoundSelect, Row, bindparam, func, insert, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamwatch.errors import Blame, NotFoundError, UsageError
@@ -23,9 +23,20 @@ from streamwatch.model.timeline import Origin, Segment
 from streamwatch.store import tables
 from streamwatch.store.batch import Batch, RoundLook, Written, write_batch
 from streamwatch.store.rounds import Mark, PackedHour
-from streamwatch.store.scoped import within
-from streamwatch.store.tables import camera, last_seen, maintenance, observation, segment, standing, village
+from streamwatch.store.scoped import visited, within
+from streamwatch.store.stays import past_stays, time_in, whereabouts
+from streamwatch.store.tables import (
+    camera,
+    camera_stay,
+    last_seen,
+    maintenance,
+    observation,
+    segment,
+    standing,
+    village,
+)
 from streamwatch.uptime import Interval
+from streamwatch.uptime import within as part_within
 
 __all__ = [
     "Batch",
@@ -91,28 +102,44 @@ OBSERVATIONS: Final = (
 )
 EVERY_STANDING: Final = select(standing).order_by(standing.c.camera, standing.c.dimension)
 LAST_SEEN: Final = select(last_seen.c.body)
-LAST_SEEN_OF: Final = LAST_SEEN.where(
-    last_seen.c.village.in_(select(camera.c.village).where(camera.c.id.in_(bindparam("cameras", expanding=True))))
+_wanted: Final[BindParameter[Any]] = bindparam("cameras", expanding=True)
+LAST_SEEN_OF: Final = LAST_SEEN.where(  # the last look at a camera that was moved may lie with the village it left
+    last_seen.c.village.in_(
+        union(
+            select(camera.c.village).where(camera.c.id.in_(_wanted)),
+            select(camera_stay.c.village).where(camera_stay.c.camera.in_(_wanted)),
+        )
+    )
 )
 
 
-def maintenance_of(scope: Scope) -> CompoundSelect[tuple[int, int, int]]:
-    """Maintenance of cameras that touches a window: the cameras' own, and their villages'."""
+def maintenance_of(scope: Scope) -> CompoundSelect[Any]:
+    """Maintenance of cameras that touches a window: the cameras' own, and that of every village they are or were in.
+
+    Of each: camera, its village now, the village that it is of (NULL: the camera's own), from, to.
+    """
     shared = (
         camera.c.id.in_(bindparam("cameras", expanding=True)),
         maintenance.c.to_us > bindparam("from_us"),
         maintenance.c.from_us < bindparam("to_us"),
-        within(scope),
+        visited(scope),
     )
-    return union_all(
-        *(
-            select(camera.c.id, maintenance.c.from_us, maintenance.c.to_us)
-            .select_from(camera)
-            .join(village, village.c.id == camera.c.village)
-            .join(maintenance, meant)
-            .where(*shared)
-            for meant in (maintenance.c.camera == camera.c.id, maintenance.c.village == camera.c.village)
+    found = (
+        select(
+            camera.c.id,
+            camera.c.village.label("now_in"),
+            maintenance.c.village.label("of"),
+            maintenance.c.from_us,
+            maintenance.c.to_us,
         )
+        .select_from(camera)
+        .join(village, village.c.id == camera.c.village)
+    )
+    stayed = found.join(camera_stay, camera_stay.c.camera == camera.c.id)
+    return union_all(
+        found.join(maintenance, maintenance.c.camera == camera.c.id).where(*shared),
+        found.join(maintenance, maintenance.c.village == camera.c.village).where(*shared),
+        stayed.join(maintenance, maintenance.c.village == camera_stay.c.village).where(*shared),
     )
 
 
@@ -128,7 +155,7 @@ async def segments(
 
     They come dimension by dimension, and in order within each camera.
     """
-    query = SEGMENTS.where(within(scope))
+    query = SEGMENTS.where(visited(scope))
     found: list[Segment] = []
     for dimension in dict.fromkeys(dimensions):
         for ids in _chunks(camera_ids):
@@ -139,7 +166,7 @@ async def segments(
 
 async def standings(conn: AsyncConnection, scope: Scope, camera_ids: Collection[int]) -> list[Standing]:
     """Where those cameras stand, as the latest commit knows it, in order of camera and dimension."""
-    query = STANDINGS.where(within(scope))
+    query = STANDINGS.where(visited(scope))
     found: list[Standing] = []
     for ids in _chunks(camera_ids):
         rows = await conn.execute(query, {"cameras": ids})
@@ -166,12 +193,22 @@ async def observations(conn: AsyncConnection, scope: Scope, camera_id: int, limi
 async def maintenance_for(
     conn: AsyncConnection, scope: Scope, camera_ids: Collection[int], from_us: int, to_us: int
 ) -> dict[int, list[Interval]]:
-    """Approved maintenance that touches [from_us, to_us), by camera, its village's included; may overlap."""
+    """Approved maintenance that touches [from_us, to_us), by camera, its village's included; may overlap.
+
+    A village's is only as long as the camera was there.
+    """
     query = maintenance_of(scope)
+    window = Interval(from_us, to_us)
     found: dict[int, list[Interval]] = {}
     for ids in _chunks(camera_ids):
+        stays = await past_stays(conn, ids)
         for row in await conn.execute(query, {"cameras": ids, "from_us": from_us, "to_us": to_us}):
-            found.setdefault(row.id, []).append(Interval(row.from_us, row.to_us))
+            approved = [Interval(row.from_us, row.to_us)]
+            if row.of is not None and row.id in stays:
+                there = time_in(whereabouts(stays[row.id], row.now_in), (row.of,))
+                approved = [part for part in part_within(there, approved[0]) if part_within([part], window)]
+            if approved:
+                found.setdefault(row.id, []).extend(approved)
     return found
 
 

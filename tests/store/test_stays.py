@@ -40,7 +40,7 @@ async def test_stay_without_length_is_not_written(settled: AsyncEngine) -> None:
 
 
 async def test_stays_divide_all_time(settled: AsyncEngine) -> None:
-    """What lies before the first row, or between two, belongs to the stay that follows: no instant is lost or doubled."""
+    """What lies before the first row, or between two, belongs to the stay that follows: nothing is lost or doubled."""
     await noted(settled, Move(201, 20, 100), Move(201, 30, 130))
     async with settled.connect() as conn:
         assert await past_stays(conn) == await past_stays(conn, [201, 202]) == {201: [Stay(100, 20), Stay(130, 30)]}

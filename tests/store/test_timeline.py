@@ -20,7 +20,7 @@ from streamwatch.model.timeline import Origin, Segment
 from streamwatch.store import batch as batch_module
 from streamwatch.store import timeline
 from streamwatch.store.rounds import HOUR_US, Mark, PackedHour
-from streamwatch.store.scoped import within
+from streamwatch.store.scoped import visited, within
 from streamwatch.store.tables import last_seen, observation, round_hour, segment
 from streamwatch.store.timeline import (
     Batch,
@@ -336,13 +336,13 @@ PARAMETERS = {
 SCOPE = Scope(1)
 QUERIES = {
     "segments": (
-        timeline.SEGMENTS.where(within(SCOPE)),
+        timeline.SEGMENTS.where(visited(SCOPE)),
         [
             "SEARCH segment USING PRIMARY KEY (camera=? AND dimension=? AND from_us>? AND from_us<?)",
             "SEARCH earlier USING PRIMARY KEY (camera=? AND dimension=? AND from_us<?)",
         ],
     ),
-    "standings": (timeline.STANDINGS.where(within(SCOPE)), ["SEARCH standing USING PRIMARY KEY (camera=?)"]),
+    "standings": (timeline.STANDINGS.where(visited(SCOPE)), ["SEARCH standing USING PRIMARY KEY (camera=?)"]),
     "last seen": (timeline.LAST_SEEN_OF, ["SEARCH last_seen USING PRIMARY KEY (village=?)"]),
     "observations": (
         timeline.OBSERVATIONS.where(within(SCOPE)),
@@ -357,6 +357,7 @@ QUERIES = {
         [
             "SEARCH maintenance USING INDEX ix_maintenance_camera (camera=?)",
             "SEARCH maintenance USING INDEX ix_maintenance_village (village=?)",
+            "SEARCH maintenance USING INDEX ix_maintenance_village (village=?)",
         ],
     ),
     "one hour": (
@@ -369,6 +370,7 @@ QUERIES = {
     ),
 }
 LARGE = ("segment", "earlier", "observation", "round_hour", "last_seen", "standing", "camera", "village", "maintenance")
+LARGE += ("camera_stay", "stayed", "stayed_in")
 
 
 @pytest.mark.parametrize("name", QUERIES)
