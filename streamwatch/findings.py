@@ -61,8 +61,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The object of `probe --json`, of texts, numbers, lists and mappings only."""
-        found: dict[str, Any] = msgspec.to_builtins(self)
-        return found
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built | {"faults": list(self.faults)}
 
     def to_json(self) -> str:
         """The line of `probe --json`."""
