@@ -16,7 +16,21 @@ from typing import Final
 import msgspec
 
 import streamwatch
-from streamwatch.decoders.job import LENGTH, DecodeResult, decode_hello, decode_result
+from streamwatch.decoders.job import (
+    LENGTH,
+    MAX_CHUNK_BYTES,
+    MAX_FRAMES,
+    MAX_TOLD_BYTES,
+    DecodeResult,
+    FileDone,
+    FileJob,
+    Frame,
+    decode_hello,
+    decode_result,
+    decode_told,
+    framed,
+)
+from streamwatch.decoders.source import Source
 from streamwatch.decoders.zygote import ENDED, NOTICE, READY, REQUEST, STARTED
 from streamwatch.errors import StreamwatchError
 
@@ -69,6 +83,34 @@ class Worker:
         except msgspec.MsgspecError as error:
             raise WorkerLost(f"its answer is not one ({error})") from error
 
+    async def exchange_file(self, job: FileJob, source: Source) -> tuple[tuple[Frame, ...], FileDone]:
+        """Gives it a file to score, and reads that file for it. Raises WorkerLost, and FileError where reading fails.
+
+        Each thing that it says is answered by one message, the bytes it wanted or nothing, until it is done.
+        """
+        frames: list[Frame] = []
+        message = framed(job)
+        while True:
+            try:
+                await asyncio.get_running_loop().sock_sendall(self._sock, message)
+                told = decode_told(await self._message(MAX_TOLD_BYTES))
+            except OSError as error:
+                raise WorkerLost(f"it stopped listening ({error.strerror})") from error
+            except msgspec.MsgspecError as error:
+                raise WorkerLost(f"its answer is not one ({error})") from error
+            data = b""
+            if isinstance(told, FileDone):
+                return tuple(frames), told
+            if isinstance(told, Frame):
+                frames.append(told)
+                if len(frames) > MAX_FRAMES:
+                    raise WorkerLost(f"it told of more than {MAX_FRAMES} pictures")
+            elif 0 <= told.offset <= source.size and 0 <= told.size <= MAX_CHUNK_BYTES:
+                data = await asyncio.to_thread(source.read, told.offset, told.size)
+            else:
+                raise WorkerLost(f"it asked for {told.size} bytes at {told.offset} of a file of {source.size}")
+            message = LENGTH.pack(len(data)) + data
+
     def kill(self) -> None:
         """Ends it now, whatever it does. Harmless where it is gone already."""
         with contextlib.suppress(ProcessLookupError):
@@ -95,12 +137,12 @@ class Worker:
             return f"it was ended by signal {os.WTERMSIG(self.status)}"
         return f"it ended with exit status {os.WEXITSTATUS(self.status)}"
 
-    async def _message(self) -> bytearray:
+    async def _message(self, limit: int = MAX_REPLY_BYTES) -> bytearray:
         """Its next message, as a rule in one read. It speaks only when asked: what follows a message is no answer."""
         loop, got, end = asyncio.get_running_loop(), bytearray(), LENGTH.size
         while len(got) < end:
             try:
-                more = await loop.sock_recv(self._sock, READ_BYTES)
+                more = await loop.sock_recv(self._sock, max(READ_BYTES, end - len(got)))
             except OSError as error:
                 raise WorkerLost(f"its socket broke ({error.strerror})") from error
             if not more:
@@ -108,8 +150,8 @@ class Worker:
             got += more
             if len(got) >= LENGTH.size:
                 (length,) = LENGTH.unpack_from(got)
-                if length > MAX_REPLY_BYTES:
-                    raise WorkerLost(f"it answered with {length} bytes, over the cap of {MAX_REPLY_BYTES}")
+                if length > limit:
+                    raise WorkerLost(f"it answered with {length} bytes, over the cap of {limit}")
                 end = LENGTH.size + length
         if len(got) > end:
             raise WorkerLost(f"it said {len(got) - end} bytes more than its answer")
@@ -240,6 +282,7 @@ class Zygote:
         self._workers.clear()
         if not self._ready.done():
             self._ready.set_exception(gone)
+            self._ready.exception()  # whoever opened it may have given up: nobody need hear of it then
 
 
 def _start(control: int, max_pixels: int, headroom_bytes: int, *, jail_required: bool) -> subprocess.Popen[bytes]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from streamwatch.decoders.recognise import FileError
 from streamwatch.errors import LookFailure
 from streamwatch.model.look import Measurement
 
 MAX_KEYFRAME_BYTES: Final = 4 * 2**20  # one access unit; a 4K intra picture at high quality is about 2 MiB
 MAX_MESSAGE_BYTES: Final = MAX_KEYFRAME_BYTES + 64 * 2**10  # the job around it: a fingerprint and a few numbers
+MAX_CHUNK_BYTES: Final = 2**20  # of a file, in one answer to a worker
+MAX_FRAMES: Final = 1_000  # scored in one clip: an hour at a keyframe every 4 s; above, the clip is thinned evenly
+THUMBNAIL_WIDTH: Final = 320
+THUMBNAIL_HEIGHT: Final = 180
+MAX_TOLD_BYTES: Final = 3 * THUMBNAIL_WIDTH * THUMBNAIL_HEIGHT + 8 * 2**10  # a Frame with its thumbnail: 177 KiB
 LENGTH: Final = struct.Struct("!I")
 
 
-class DecodeJob(msgspec.Struct, frozen=True, array_like=True):
+class DecodeJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """One keyframe to decode and score.
 
     `data` is one access unit as an Annex B byte stream (start codes), with the parameter sets it needs in front, at
@@ -43,6 +50,69 @@ class DecodeResult(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     score_ms: float = 0.0
 
 
+class FileJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """One picture or clip of `size` bytes to score. The worker asks for its bytes (`Want`) and tells each `Frame`.
+
+    `name` is FFmpeg's decoder for a picture (`still`), its demuxer for a clip. Of a clip every `every`-th keyframe is
+    scored, at most `MAX_FRAMES`. `thumbnails` is how many of the frames bring a small picture of themselves.
+    """
+
+    name: str
+    still: bool
+    size: int
+    every: int = 1
+    thumbnails: int = 0
+
+
+class Want(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Worker to pool: the bytes of the file from `offset`, at most `size` (and `MAX_CHUNK_BYTES`)."""
+
+    offset: int
+    size: int
+
+
+class Thumbnail(msgspec.Struct, frozen=True, array_like=True):
+    """A small picture: rows of RGB, 3 bytes a pixel, at most 320 x 180."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=1):
+    """One picture of a file: its measures, or why it could not be decoded (media.broken)."""
+
+    index: int  # of the keyframe among the clip's keyframes; 0 for a picture
+    at_us: int  # its time in the clip
+    failure: LookFailure | None = None
+    codec: str = ""
+    width: int | None = None
+    height: int | None = None
+    measures: tuple[Measurement, ...] = ()
+    reference_us: int | None = None  # time of the frame that same_textured compared with
+    thumbnail: Thumbnail | None = None
+
+
+class FileDone(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=2):
+    """The end of a file: how many keyframes it has, or why it could not be read. Frames told before stay true."""
+
+    failure: LookFailure | None = None
+    keyframes: int = 0
+    every: int = 1  # of how many keyframes one was scored
+    busy_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of a file: its frames as far as they were told, or why there are none. It crosses no socket."""
+
+    failure: LookFailure | None = None
+    frames: tuple[Frame, ...] = ()
+    keyframes: int = 0
+    every: int = 1
+    unreadable: FileError | None = None
+
+
 class Hello(msgspec.Struct, frozen=True, array_like=True):
     """A worker's first message: whether it is locked in completely; if not, what is missing."""
 
@@ -51,12 +121,13 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_job = msgspec.msgpack.Decoder(DecodeJob).decode
+decode_job = msgspec.msgpack.Decoder(DecodeJob | FileJob).decode
 decode_result = msgspec.msgpack.Decoder(DecodeResult).decode
+decode_told = msgspec.msgpack.Decoder(Want | Frame | FileDone).decode
 decode_hello = msgspec.msgpack.Decoder(Hello).decode
 
 
-def framed(value: DecodeJob | DecodeResult | Hello) -> bytes:
+def framed(value: DecodeJob | DecodeResult | FileJob | Want | Frame | FileDone | Hello) -> bytes:
     """The bytes that cross the socket. Raises ValueError above the cap, naming both sizes."""
     body = encode(value)
     if len(body) > MAX_MESSAGE_BYTES:

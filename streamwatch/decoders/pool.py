@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from streamwatch.decoders.birth import Worker, WorkerLost, Zygote
 from streamwatch.decoders.jail import JailError
-from streamwatch.decoders.job import MAX_KEYFRAME_BYTES, DecodeJob, DecodeResult, framed
+from streamwatch.decoders.job import (
+    MAX_KEYFRAME_BYTES,
+    DecodeJob,
+    DecodeResult,
+    FileJob,
+    FileResult,
+    framed,
+)
+from streamwatch.decoders.recognise import FileError
+from streamwatch.decoders.source import Source
 from streamwatch.decoders.worker import HEADROOM_BYTES
 from streamwatch.errors import LookFailure, Reason, Step, StreamwatchError
 
@@ -43,10 +53,17 @@ class PoolStatus:
     detail: str
 
 
+_R = TypeVar("_R", DecodeResult, FileResult)
+
+
 @dataclass(slots=True)
-class _Waiting:
-    message: bytes
-    done: asyncio.Future[DecodeResult]
+class _Waiting(Generic[_R]):
+    """A job in the queue: how a worker does it, in how long, and what it is called when it failed for our reasons."""
+
+    work: Callable[[Worker], Awaitable[_R]]
+    wall_s: float
+    failed: Callable[[Reason, str], _R]
+    done: asyncio.Future[_R]
 
 
 @dataclass(slots=True)
@@ -80,7 +97,7 @@ class DecoderPool:
         self._headroom_bytes = headroom_bytes
         self._zygote: Zygote | None = None
         self._making = asyncio.Lock()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting[Any]] = deque()
         self._nudge = asyncio.Event()  # wakes every idle slot: there is a job, or a worker is gone
         self._closed = False
         self._restarts = 0
@@ -108,7 +125,8 @@ class DecoderPool:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         while self._waiting:
-            _settle(self._waiting.popleft(), _failed(Reason.OURS_WORKER, "the decoders are being closed"))
+            waiting = self._waiting.popleft()
+            _settle(waiting, waiting.failed(Reason.OURS_WORKER, "the decoders are being closed"))
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
@@ -119,21 +137,57 @@ class DecoderPool:
         media.* is the camera's (or the picture is not for us); ours.worker, ours.memory, ours.overload say nothing
         about the camera.
         """
-        if self._closed or (self._failures >= HOPELESS and not self._alive()):
-            return _failed(Reason.OURS_WORKER, f"no decoder is running: {self._trouble or 'the pool is closed'}")
         if len(job.data) > MAX_KEYFRAME_BYTES:
             detail = f"the keyframe has {len(job.data)} bytes, over the limit of {MAX_KEYFRAME_BYTES}"
             return _failed(Reason.MEDIA_TOO_LARGE, detail)
+        message = framed(job)
+
+        async def work(worker: Worker) -> DecodeResult:
+            result = await worker.exchange(message)
+            worker.busy_s += (result.decode_ms + result.score_ms) / 1000
+            return result
+
+        return await self._queued(work, self._wall_s, _failed)
+
+    async def score_file(self, source: Source, *, every: int, thumbnails: int, wall_s: float) -> FileResult:
+        """Decodes and scores a picture, or every `every`-th keyframe of a clip, within `wall_s` seconds.
+
+        `thumbnails` is how many of the pictures are to bring a small one of themselves. Never raises for what is in
+        the file or for a dead worker: `failure` says it. Raises FileError where the file cannot be read any further.
+        """
+        job = FileJob(source.known.name, source.known.still, source.size, every, thumbnails)
+
+        async def work(worker: Worker) -> FileResult:
+            try:
+                frames, done = await worker.exchange_file(job, source)
+            except FileError as error:
+                worker.kill()  # it still waits for the bytes
+                return _file_failed(Reason.OURS_WORKER, error.detail, unreadable=error)
+            worker.busy_s += done.busy_ms / 1000
+            return FileResult(failure=done.failure, frames=frames, keyframes=done.keyframes, every=done.every)
+
+        result = await self._queued(work, wall_s, _file_failed)
+        if result.unreadable is not None:
+            raise result.unreadable
+        return result
+
+    async def _queued(
+        self, work: Callable[[Worker], Awaitable[_R]], wall_s: float, failed: Callable[[Reason, str], _R]
+    ) -> _R:
+        """Waits for a worker and for what it makes of the job."""
+        if self._closed or (self._failures >= HOPELESS and not self._alive()):
+            return failed(Reason.OURS_WORKER, f"no decoder is running: {self._trouble or 'the pool is closed'}")
         if len(self._waiting) >= WAITING_PER_WORKER * len(self._slots):
-            return _failed(Reason.OURS_OVERLOAD, f"{len(self._waiting)} pictures wait for {len(self._slots)} decoders")
-        waiting = _Waiting(framed(job), asyncio.get_running_loop().create_future())
+            return failed(Reason.OURS_OVERLOAD, f"{len(self._waiting)} pictures wait for {len(self._slots)} decoders")
+        done: asyncio.Future[_R] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(work, wall_s, failed, done)
         self._waiting.append(waiting)
         self._nudge.set()
         try:
-            async with asyncio.timeout(MAX_WAIT_S + self._wall_s):
-                return await waiting.done
+            async with asyncio.timeout(MAX_WAIT_S + wall_s):
+                return await done
         except TimeoutError:
-            return _failed(Reason.OURS_OVERLOAD, f"no decoder was free within {MAX_WAIT_S:g} s")
+            return failed(Reason.OURS_OVERLOAD, f"no decoder was free within {MAX_WAIT_S:g} s")
         finally:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
@@ -200,9 +254,9 @@ class DecoderPool:
             if waiting.done.done():
                 continue
             try:
-                result = await self._do(worker, waiting.message)
+                result = await self._do(worker, waiting)
             except asyncio.CancelledError:
-                _settle(waiting, _failed(Reason.OURS_WORKER, "the decoders are being closed"))
+                _settle(waiting, waiting.failed(Reason.OURS_WORKER, "the decoders are being closed"))
                 raise
             _settle(waiting, result)
             if result.failure is not None and result.failure.reason is Reason.OURS_WORKER:
@@ -211,20 +265,18 @@ class DecoderPool:
             if result.failure is not None and result.failure.reason is Reason.OURS_MEMORY:
                 return  # what is left of its address space may be in pieces
 
-    async def _do(self, worker: Worker, message: bytes) -> DecodeResult:
+    async def _do(self, worker: Worker, waiting: _Waiting[_R]) -> _R:
         try:
-            async with asyncio.timeout(self._wall_s):
-                result = await worker.exchange(message)
+            async with asyncio.timeout(waiting.wall_s):
+                result = await waiting.work(worker)
         except TimeoutError:
             worker.kill()
-            detail = f"decoding took longer than {self._wall_s:g} s and was stopped"
-            return _failed(Reason.OURS_WORKER, detail)
+            return waiting.failed(Reason.OURS_WORKER, f"decoding took longer than {waiting.wall_s:g} s and was stopped")
         except WorkerLost as error:
             worker.kill()
             ended = await worker.how_it_ended()
-            return _failed(Reason.OURS_WORKER, f"the decoder was lost during this job: {error}; {ended}")
+            return waiting.failed(Reason.OURS_WORKER, f"the decoder was lost during this job: {error}; {ended}")
         worker.jobs += 1
-        worker.busy_s += (result.decode_ms + result.score_ms) / 1000
         return result
 
 
@@ -235,6 +287,10 @@ def _failed(reason: Reason, detail: str) -> DecodeResult:
     return DecodeResult(failure=LookFailure(reason, Step.DECODE, detail))
 
 
-def _settle(waiting: _Waiting, result: DecodeResult) -> None:
+def _file_failed(reason: Reason, detail: str, unreadable: FileError | None = None) -> FileResult:
+    return FileResult(failure=LookFailure(reason, Step.DECODE, detail), unreadable=unreadable)
+
+
+def _settle(waiting: _Waiting[_R], result: _R) -> None:
     if not waiting.done.done():
         waiting.done.set_result(result)

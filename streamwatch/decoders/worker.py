@@ -12,6 +12,7 @@ import numpy as np
 
 from streamwatch.decoders import jail
 from streamwatch.decoders.codec import Codecs
+from streamwatch.decoders.file_worker import answer_file
 from streamwatch.decoders.job import (
     LENGTH,
     DecodeJob,
@@ -22,6 +23,7 @@ from streamwatch.decoders.job import (
     read_message,
     write_all,
 )
+from streamwatch.decoders.remote import asking
 from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.quality import score
 
@@ -50,7 +52,10 @@ def serve(fd: int, *, max_pixels: int, headroom_bytes: int, jail_required: bool)
             return
         job = decode_job(message)
         del message
-        write_all(fd, framed(answer(codecs, job)))
+        if isinstance(job, DecodeJob):
+            write_all(fd, framed(answer(codecs, job)))
+        else:
+            write_all(fd, framed(answer_file(asking(fd), job, max_pixels=max_pixels)))
 
 
 def answer(codecs: Codecs, job: DecodeJob) -> DecodeResult:

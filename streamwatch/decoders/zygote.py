@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from streamwatch.decoders import jail, worker
+from streamwatch.decoders import file_worker, jail, worker
 
 REQUEST: Final = struct.Struct("!I")  # ticket; one descriptor beside it
 NOTICE: Final = struct.Struct("!BIii")  # kind, ticket, pid, detail
@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
     jail.die_with_parent(options.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service; it closes the socket when it is done
     worker.warm_up()
+    file_worker.warm_up()  # here only: a worker for keyframes need not wait for it, and forks have what it loaded
     gc.collect()
     gc.freeze()  # forked workers share these pages for good
     with socket.socket(fileno=options.control) as control:
