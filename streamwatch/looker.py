@@ -19,8 +19,9 @@ from streamwatch.decoders.job import DecodeJob
 from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import Reason, Step
 from streamwatch.health import LoopLag
-from streamwatch.ingest.session import Heard, Limits, Tape, converse
-from streamwatch.model.look import Depth, Look, Measurement
+from streamwatch.ingest.connection import Tape
+from streamwatch.ingest.session import Heard, Limits, converse
+from streamwatch.model.look import Depth, Look, Measurement, Transport
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
@@ -29,6 +30,10 @@ from streamwatch.wire.conversation import Ask
 FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
 FLUSH_LOOKS: Final = 500
 MAX_MEMORIES: Final = 200_000  # cameras; 2 KiB each is 400 MB, more than one looker is ever given
+
+_OF_A_TRANSPORT: Final = frozenset(
+    {Reason.RTSP_TRANSPORT, Reason.MEDIA_NO_DATA, Reason.MEDIA_NO_KEYFRAME, Reason.OURS_OVERLOAD}
+)
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +51,9 @@ class LookerPolicy:
     step_s: float = 10.0
     max_pixels: int = 8_900_000
     user_agent: str = "streamwatch"
+
+
+_Memory = tuple[int, str]  # camera and stream
 
 
 class _Gate:
@@ -100,7 +108,8 @@ class Looker:
         self._recorders = _Gate(policy.per_recorder)
         self._cameras = _Gate(1)  # one session a camera, ever
         self._all = asyncio.Semaphore(policy.looks_in_flight)
-        self._fingerprints: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self._fingerprints: OrderedDict[_Memory, bytes] = OrderedDict()
+        self._by_udp: OrderedDict[_Memory, None] = OrderedDict()  # whose pictures came that way; all others: TCP first
         self.open_sessions = 0
 
     def health(self, since: float) -> Health:
@@ -180,6 +189,8 @@ class Looker:
         self.open_sessions += 1
         try:
             heard = await self._converse(ticket, depth, tape)
+            self._remember_transport(ticket, heard)
+            begun += heard.parting_s  # it is no part of the look
         except Exception as error:
             log.exception("look.defect", camera=ticket.camera)
             detail = f"a defect of streamwatch: {type(error).__name__}"
@@ -199,6 +210,8 @@ class Looker:
             allow_basic=ticket.allow_basic,
             max_pixels=self._policy.max_pixels,
             user_agent=self._policy.user_agent,
+            transport=ticket.transport,
+            prefer=Transport.UDP if _memory_of(ticket) in self._by_udp else Transport.TCP,
         )
 
     async def _converse(self, ticket: Ticket, depth: Depth, tape: Tape | None) -> Heard:
@@ -219,7 +232,7 @@ class Looker:
         reference_us: int | None = None
         width, height = heard.width, heard.height
         if depth is Depth.PICTURE and heard.keyframe is not None and reason is None:
-            memory = (ticket.camera, ticket.stream.value)
+            memory = _memory_of(ticket)
             job = DecodeJob(
                 codec=heard.keyframe.codec,
                 data=heard.keyframe.data,
@@ -274,8 +287,28 @@ class Looker:
             **found,
         )
 
-    def _remember(self, memory: tuple[int, str], fingerprint: bytes) -> None:
+    def _remember(self, memory: _Memory, fingerprint: bytes) -> None:
         self._fingerprints[memory] = fingerprint
-        self._fingerprints.move_to_end(memory)
-        while len(self._fingerprints) > MAX_MEMORIES:
-            self._fingerprints.popitem(last=False)
+        _bound(self._fingerprints, memory)
+
+    def _remember_transport(self, ticket: Ticket, heard: Heard) -> None:
+        """The transport that worked is asked for first the next time; one that failed is not preferred any more.
+
+        A look that never came to media says nothing about it: a wrong password is no reason to start with TCP again.
+        """
+        memory = _memory_of(ticket)
+        if heard.keyframe is not None and heard.transport == Transport.UDP:
+            self._by_udp[memory] = None
+            _bound(self._by_udp, memory)
+        elif heard.keyframe is not None or (heard.failure is not None and heard.failure.reason in _OF_A_TRANSPORT):
+            self._by_udp.pop(memory, None)
+
+
+def _memory_of(ticket: Ticket) -> _Memory:
+    return ticket.camera, ticket.stream.value
+
+
+def _bound(memories: OrderedDict[_Memory, Any], newest: _Memory) -> None:
+    memories.move_to_end(newest)
+    while len(memories) > MAX_MEMORIES:
+        memories.popitem(last=False)

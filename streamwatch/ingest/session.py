@@ -9,29 +9,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Final
 
 from streamwatch.clock import Clock
-from streamwatch.errors import LookError, LookFailure, Step
+from streamwatch.errors import LookError, LookFailure, Reason, Step
+from streamwatch.ingest.connection import Connection, Tape
 from streamwatch.net.address import Guard, target_of
 from streamwatch.net.tcp import dial
+from streamwatch.net.udp import RECEIVE_BUFFER
 from streamwatch.wire.conversation import Ask, Conversation, Keyframe
 
-
-class Tape(Protocol):
-    """Takes down what crosses the socket, when (monotonic seconds), and how it ended: a `transcript.Recorder`."""
-
-    def sent(self, data: bytes, now: float) -> None:
-        """Bytes that left."""
-
-    def received(self, data: bytes, now: float) -> None:
-        """Bytes that arrived; b"" where the device closed."""
-
-    def timed_out(self, now: float) -> None:
-        """A deadline fell."""
-
-    def failed(self, error: LookError, now: float) -> None:
-        """Our side of the network failed the look."""
+# Of the total deadline, for the first transport to bring a packet: of 20 s it leaves 13 for the other, which is a whole
+# conversation again and, with a "smart codec", up to 10 s until a keyframe.
+PATIENCE_SHARE: Final = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +32,19 @@ class Limits:
     step_s: float = 10.0
     total_s: float = 20.0
 
+    @property
+    def patience_s(self) -> float:
+        """Of silence after PLAY, until the other transport is tried."""
+        return min(self.step_s, self.total_s * PATIENCE_SHARE)
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one conversation brought: plain values, the socket is closed."""
+    """What one conversation brought: plain values, the sockets are closed.
+
+    `timings_ms` are of the connection that decided, but "total" is of all. `parting_s` went by after that, until the
+    device had answered our TEARDOWN.
+    """
 
     failure: LookFailure | None
     timings_ms: dict[str, float]
@@ -56,99 +55,70 @@ class Heard:
     height: int | None = None
     transport: str | None = None
     server: str | None = None
+    parting_s: float = 0.0
 
 
-class _Wire(asyncio.Protocol):
-    """Feeds the conversation with what arrives and sends what it answers, until it has finished."""
+async def converse(
+    ask: Ask,
+    limits: Limits,
+    *,
+    clock: Clock,
+    guard: Guard,
+    tape: Tape | None = None,
+    receive_buffer: int = RECEIVE_BUFFER,
+) -> Heard:
+    """One conversation with one camera. Never raises for anything a device does; cancelling it closes the sockets.
 
-    def __init__(self, conversation: Conversation, clock: Clock, tape: Tape | None) -> None:
-        self._conversation = conversation
-        self._clock = clock
-        self._tape = tape
-        self._transport: asyncio.Transport | None = None
-        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.progressed_at = clock.monotonic()
-        self._progress = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def begin(self) -> None:
-        self._send(self._conversation.start(self._clock.monotonic()))
-
-    def data_received(self, data: bytes) -> None:
-        self._take(data)
-
-    def eof_received(self) -> None:
-        self._take(b"")
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface of asyncio
-        self._take(b"")
-
-    def _take(self, data: bytes) -> None:
-        if self.finished.done():
-            return
-        now = self._clock.monotonic()
-        if self._tape is not None:
-            self._tape.received(data, now)
-        try:
-            answer = self._conversation.receive(data, now)
-        except Exception as error:  # noqa: BLE001 - a defect of ours must end this look only, and be seen as ours
-            self.finished.set_exception(error)
-            return
-        if self._conversation.progress != self._progress:
-            self._progress = self._conversation.progress
-            self.progressed_at = now
-        if answer:
-            self._send(answer)
-        if self._conversation.finished:
-            self.finished.set_result(None)
-
-    def _send(self, data: bytes) -> None:
-        if data and self._transport is not None and not self._transport.is_closing():
-            if self._tape is not None:
-                self._tape.sent(data, self._clock.monotonic())
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Says farewell, so that no camera keeps a session of ours, and closes."""
-        if self._transport is not None:
-            self._send(self._conversation.farewell())
-            self._transport.close()
-
-
-async def converse(ask: Ask, limits: Limits, *, clock: Clock, guard: Guard, tape: Tape | None = None) -> Heard:
-    """One conversation with one camera. Never raises for anything a device does; cancelling it closes the socket."""
-    conversation = Conversation(ask, lambda: secrets.token_hex(16))
+    `receive_buffer` is asked of the kernel in bytes, should media come by UDP.
+    """
     begun = clock.monotonic()
+    ends = begun + limits.total_s
+    conversation = Conversation(ask, lambda: secrets.token_hex(16), limits.patience_s, ends)
     timings: dict[str, float] = {}
-    try:
-        wire = await dial(
-            target_of(ask.url),
-            lambda: _Wire(conversation, clock, tape),
-            guard=guard,
-            timeout_s=min(limits.connect_s, limits.total_s),
-        )
-    except LookError as error:
-        now = clock.monotonic()
+    parting_s = 0.0
+    while True:
+        dialled = clock.monotonic()
+        try:
+            connection = await dial(
+                target_of(ask.url),
+                lambda: Connection(conversation, clock, guard, tape, receive_buffer),
+                guard=guard,
+                timeout_s=_left(limits.connect_s, ends - dialled),
+            )
+        except LookError as error:
+            now = clock.monotonic()
+            if tape is not None:
+                tape.failed(error, now)
+            conversation.abort(error)
+            timings["total"] = _ms(now - begun)
+            break
+        timings["connect"] = _ms(clock.monotonic() - dialled)
+        try:
+            connection.begin()
+            await _until_over(connection, conversation, limits, ends, clock, tape)
+        except BaseException:
+            connection.close()
+            raise
+        told = clock.monotonic()
+        await connection.part()
+        if not conversation.redial:
+            timings |= conversation.timings_ms
+            timings["total"] = _ms(told - begun)
+            parting_s = clock.monotonic() - told
+            break
         if tape is not None:
-            tape.failed(error, now)
-        timings["total"] = _ms(now - begun)
-        failure = LookFailure(error.reason, Step.CONNECT, error.detail)
-        return Heard(failure, timings)
-    timings["connect"] = _ms(clock.monotonic() - begun)
-    try:
-        wire.progressed_at = clock.monotonic()
-        wire.begin()
-        await _until_finished(wire, conversation, limits, begun, clock, tape)
-    finally:
-        wire.close()
-    timings |= conversation.timings_ms
-    timings["total"] = _ms(clock.monotonic() - begun)
-    return heard_of(conversation, timings)
+            tape.dialled(clock.monotonic())
+    return heard_of(conversation, timings, parting_s)
 
 
-def heard_of(conversation: Conversation, timings_ms: dict[str, float]) -> Heard:
+def _left(connect_s: float, left_s: float) -> float:
+    """How long a connection may take. Raises LookError where the look's deadline has fallen already."""
+    if left_s <= 0:
+        raise LookError(Reason.NET_TIMEOUT, "the deadline fell before it could be tried", step=Step.CONNECT)
+    return min(connect_s, left_s)
+
+
+def heard_of(conversation: Conversation, timings_ms: dict[str, float], parting_s: float = 0.0) -> Heard:
     """What a conversation that is over brought, live or replayed."""
     return Heard(
         failure=conversation.failure,
@@ -160,22 +130,29 @@ def heard_of(conversation: Conversation, timings_ms: dict[str, float]) -> Heard:
         height=conversation.height,
         transport=conversation.transport,
         server=conversation.server,
+        parting_s=parting_s,
     )
 
 
-async def _until_finished(
-    wire: _Wire, conversation: Conversation, limits: Limits, begun: float, clock: Clock, tape: Tape | None
+async def _until_over(
+    connection: Connection, conversation: Conversation, limits: Limits, ends: float, clock: Clock, tape: Tape | None
 ) -> None:
-    while not wire.finished.done():
-        ends = min(begun + limits.total_s, wire.progressed_at + limits.step_s)
-        remaining = ends - clock.monotonic()
-        if remaining <= 0:
-            conversation.timeout(clock.monotonic())
+    while not connection.over.done():
+        remaining = min(ends, connection.progressed_at + limits.step_s) - clock.monotonic()
+        if remaining <= 0 and not _is_due(conversation, clock.monotonic()):
+            connection.count_dropped()
+            now = clock.monotonic()
+            conversation.timeout(now)
             if tape is not None:
-                tape.timed_out(clock.monotonic())
+                tape.timed_out(now)
             return
-        await asyncio.wait((wire.finished,), timeout=remaining)
-    wire.finished.result()
+        await asyncio.wait((connection.over,), timeout=max(0.0, remaining))
+    connection.over.result()
+
+
+def _is_due(conversation: Conversation, now: float) -> bool:
+    """Whether a tick of the conversation is late: it comes before the deadlines that fall at the same time."""
+    return conversation.due is not None and conversation.due <= now
 
 
 def _ms(seconds: float) -> float:

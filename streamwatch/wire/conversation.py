@@ -2,23 +2,29 @@
 
 OPTIONS, DESCRIBE, SETUP of the video track, PLAY, media until the first whole keyframe; the shell moves the bytes,
 holds the deadlines, and says farewell. Whatever a peer does ends in `keyframe`, or in a `failure` with reason and step.
+
+Media comes interleaved in the connection (TCP) or as datagrams (UDP). A transport that the device refuses, or accepts
+and then sends nothing by, is given up for the other one: after a refusal in the same connection (RFC 2326 section
+10.4), after silence in a new one, as many devices misbehave on a second SETUP in a session that plays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from math import inf
 from typing import Final
+from zlib import crc32
 
 from streamwatch.errors import LookError, LookFailure, Reason, Step
-from streamwatch.model.look import Depth
-from streamwatch.model.report import Credentials
-from streamwatch.wire import bitstream, sdp, transport
+from streamwatch.model.look import Depth, Transport
+from streamwatch.wire import rtcp, sdp, transport
+from streamwatch.wire.ask import Ask as Ask
+from streamwatch.wire.attempts import Attempts
 from streamwatch.wire.auth import Authenticator
-from streamwatch.wire.depacketise import DEPACKETISERS, H264Depacketiser, KeyUnit
-from streamwatch.wire.fragments import take_run
-from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
+from streamwatch.wire.media import Keyframe as Keyframe
+from streamwatch.wire.media import Media
+from streamwatch.wire.refusals import METHODS, plain, refusal_of
 from streamwatch.wire.rtsp import (
     Closed,
     Event,
@@ -30,93 +36,107 @@ from streamwatch.wire.rtsp import (
     protocol_error,
     serialise,
 )
+from streamwatch.wire.upkeep import Datagram, Upkeep
 from streamwatch.wire.url import parse_address
 
-MAX_MEDIA_BYTES: Final = 8 * 2**20  # without a keyframe: 20 s of 3 Mbit/s, longer than most intervals of keyframes
 MAX_STRAY_REPLIES: Final = 16  # of earlier requests, or provisional (1xx)
 MAX_SERVER_REQUESTS: Final = 64  # the chattiest device asks once a minute
 MAX_SERVER_NAME: Final = 128  # characters
 
-_METHODS: Final = {Step.OPTIONS: "OPTIONS", Step.DESCRIBE: "DESCRIBE", Step.SETUP: "SETUP", Step.PLAY: "PLAY"}
-_REASONS: Final = {
-    403: Reason.RTSP_FORBIDDEN,
-    404: Reason.RTSP_NOT_FOUND,
-    410: Reason.RTSP_NOT_FOUND,
-    453: Reason.RTSP_BUSY,  # not enough bandwidth
-    461: Reason.RTSP_TRANSPORT,
-    503: Reason.RTSP_BUSY,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is asked of one camera. Credentials within `url` serve where `credentials` is None; requests have none."""
-
-    url: str
-    depth: Depth
-    credentials: Credentials | None = None
-    allow_basic: bool = False
-    max_pixels: int = bitstream.MAX_PIXELS
-    user_agent: str = "streamwatch"
-
-
-@dataclass(frozen=True, slots=True)
-class Keyframe:
-    """The first whole keyframe. `data` is Annex B: parameter sets, then all slices of one picture."""
-
-    codec: str
-    data: bytes
-    width: int  # pixels, after cropping
-    height: int
-    rtp_timestamp: int
+_LOST_TO_US: Final = frozenset({Reason.MEDIA_NO_DATA, Reason.MEDIA_NO_KEYFRAME})
 
 
 class Conversation:
     """Feed it what arrives, send what it returns. `finished` once `keyframe`, `failure`, or depth reach is settled.
 
+    After every call see what it wants: `redial`: farewell, close, connect again and `start` again; `wants_ports`: open
+    a pair of UDP ports and tell it by `use_ports` or `no_ports`; `take_datagrams` are to be sent from them to the
+    device's own address; `due`: call `tick` then (seconds, monotonic).
+
     `progress` grows with every complete message and media packet: silence and trickling are told apart by it.
+    `patience_s` is how long after PLAY no media may come before the other transport is tried, None for ever; at most
+    half of what is left until `ends`, the look's own deadline (seconds, monotonic).
     Raises UsageError where the address cannot be used; afterwards nothing that a peer sends raises.
     """
 
-    def __init__(self, ask: Ask, cnonce: Callable[[], str]) -> None:
+    def __init__(self, ask: Ask, cnonce: Callable[[], str], patience_s: float | None = None, ends: float = inf) -> None:
         address = parse_address(ask.url)
         self.step = Step.OPTIONS
         self.finished = False
         self.failure: LookFailure | None = None
         self.keyframe: Keyframe | None = None
         self.media_flowed = False
-        self.media_bytes = 0  # RTP packets of our channel
         self.codec: str | None = None
         self.width: int | None = None
         self.height: int | None = None
-        self.transport: str | None = None
+        self.transport: str | None = None  # tcp or udp, of the latest session
         self.server: str | None = None
-        self.timings_ms: dict[str, float] = {}
+        self.timings_ms: dict[str, float] = {}  # of the steps of the latest connection
         self.progress = 0
         self.parted = False  # after `farewell`: the peer answered it, or closed
+        self.redial = False
+        self.wants_ports = False
+        self.source: str | None = None  # the address that the device says its datagrams come from
+        self.kernel_dropped = 0  # datagrams that our own machine threw away
         self._ask = ask
+        self._patience_s = patience_s
+        self._ends = ends
+        self._cnonce = cnonce
         self._origin = address.origin
         self._url = address.url
         self._auth = Authenticator(
             ask.credentials or address.credentials, address.origin, cnonce, allow_basic=ask.allow_basic
         )
-        self._parser = RtspParser()
+        self._attempts = Attempts(ask.transport, ask.prefer)
+        self._port: int | None = None  # our RTP port
         self._out: list[bytes] = []
+        self._datagrams: list[Datagram] = []
+        self._sequence = 0
+        self._server_requests = 0
+        self._earlier_bytes = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """The state of one connection."""
+        self._parser = RtspParser()
         self._begun = 0.0  # when the present step's first request left
         self._pending: Request | None = None
-        self._sequence = 0
         self._strays = 0
-        self._server_requests = 0
         self._session: transport.Session | None = None
         self._set_up = False
-        self._base = self._track_url = self._play_url = address.url
+        self._refused_here = False  # a transport, in this connection
+        self._base = self._track_url = self._play_url = self._url
         self._channel = -1
-        self._track: sdp.VideoTrack | None = None
-        self._depacketiser: H264Depacketiser | None = None
-        self._tracker = SequenceTracker()
+        self._media: Media | None = None
+        self._upkeep: Upkeep | None = None
+        self._patient_until: float | None = None
+        self._bye = False
+
+    @property
+    def media_bytes(self) -> int:
+        """RTP packets of our channels and ports."""
+        return self._earlier_bytes + (self._media.bytes if self._media is not None else 0)
+
+    @property
+    def due(self) -> float | None:
+        """When `tick` wants to be called; None as long as nothing but the peer matters."""
+        if self.step is not Step.FIRST_KEYFRAME or self.finished or self.redial or self._upkeep is None:
+            return None
+        upkeep, patient = self._upkeep.due, self._patient_until
+        if upkeep is None or patient is None:
+            return upkeep if patient is None else patient
+        return min(upkeep, patient)
 
     def start(self, now: float) -> bytes:
-        """The first bytes to send; the connection is up at `now` (seconds, monotonic)."""
+        """The first bytes to send in a connection that is up at `now` (seconds, monotonic)."""
+        if self.redial:
+            self._earlier_bytes = self.media_bytes
+            self.redial = self.parted = self.wants_ports = False
+            self._port = None
+            self.timings_ms.clear()
+            self._take_out()
+            self._datagrams.clear()
+            self._begin()
         self._enter(Step.OPTIONS, self._url, now)
         return self._take_out()
 
@@ -124,31 +144,102 @@ class Conversation:
         """Takes what arrived at `now` (b"": the peer closed); gives the bytes to send."""
         self._parser.receive(data)
         try:
-            while not (self.finished and not self._set_up):
+            while not ((self.finished or self.redial) and not self._set_up):
                 event = self._parser.next_event()
                 if event is None:
                     break
-                if self.finished:
+                if self.finished or self.redial:
                     self._part(event)
                 else:
                     self._take(event, now)
-                    self._take_fragments()
+                    if self._channel >= 0:
+                        self._take_fragments()
                 if isinstance(event, Closed):
                     break
         except LookError as error:
+            if self.redial:  # of a connection that is over
+                self.parted = True
+            else:
+                self._fail(error)
+        return self._take_out()
+
+    def datagram(self, data: bytes, now: float, *, control: bool = False) -> None:
+        """Takes what came to our RTP port, or to our RTCP port, from where the device sends from."""
+        media = self._media
+        if media is None or self._channel >= 0 or not self._set_up or self.finished or self.redial:
+            return
+        if control or rtcp.is_rtcp(data):
+            self._bye = self._bye or media.ended_by(data)
+            return
+        self.progress += 1
+        try:
+            media.datagram(data, now)
+        except LookError as error:
+            self._fail(error)
+        self._look_at(media, now)
+
+    def dropped(self, total: int) -> None:
+        """So many datagrams to our ports our own kernel has thrown away until now."""
+        self.kernel_dropped = max(self.kernel_dropped, total)
+
+    def use_ports(self, port: int) -> bytes:
+        """`wants_ports` is answered: our RTP port is `port`, an even one, RTCP's the next; gives the bytes to send."""
+        self.wants_ports = False
+        self._port = port
+        self._set_up_track()
+        return self._take_out()
+
+    def no_ports(self, error: LookError) -> bytes:
+        """`wants_ports` could not be met: the other transport, where it was not tried yet, or the failure."""
+        self.wants_ports = False
+        try:
+            self._refused(error)
+        except LookError:
             self._fail(error)
         return self._take_out()
+
+    def take_datagrams(self) -> list[Datagram]:
+        """What is to be sent by UDP now; each is given once."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def tick(self, now: float) -> bytes:
+        """Time has passed; gives the bytes to send. Before `due` nothing happens."""
+        due = self.due
+        if due is None or now < due or self._upkeep is None:
+            return b""
+        if self._patient_until is not None and now >= self._patient_until:
+            self.give_up(now)
+            return b""
+        self._datagrams += self._upkeep.reports(now)
+        return self.keep_alive(now) if self._upkeep.keepalive_due(now) else b""
+
+    def keep_alive(self, now: float) -> bytes:
+        """The session's keepalive, for the shell by way of `tick`."""
+        if self._upkeep is not None and self.step is Step.FIRST_KEYFRAME and not self.finished:
+            self._upkeep.heard_from_us(now)
+            self._ask_for(self._upkeep.method, self._play_url)
+        return self._take_out()
+
+    def give_up(self, now: float) -> None:
+        """No media came by this transport: the other one is wanted, in a new connection."""
+        if self.finished or self.redial or self.step is not Step.FIRST_KEYFRAME or not self._attempts.another:
+            return
+        self._change(self._no_data(f"for {now - self._begun:.1f} s"))
 
     def timeout(self, now: float) -> None:
         """The shell's deadline fell at `now`, for one silent step or for the whole look."""
         if self.finished:
             return
         if self.step is not Step.FIRST_KEYFRAME:
-            self._fail(LookError(Reason.NET_TIMEOUT, f"no whole answer to {_METHODS.get(self.step, self.step.value)}"))
-        elif self.media_flowed:
-            self._fail(self._no_keyframe(f"within {now - self._begun:.1f} s"))
+            self._fail(LookError(Reason.NET_TIMEOUT, f"no whole answer to {METHODS.get(self.step, self.step.value)}"))
+        elif self._media is not None and self._media.flowed:
+            detail = f"video packets came, but no whole keyframe within {now - self._begun:.1f} s"
+            lost = self._media.tracker.lost
+            detail += f"; {lost} packets were lost on the way" if lost else ""
+            self._fail(LookError(Reason.MEDIA_NO_KEYFRAME, detail + self._ending()))
         else:
-            self._fail(LookError(Reason.MEDIA_NO_DATA, "PLAY was accepted, and then no video packet came"))
+            self._fail(self._no_data(""))
 
     def abort(self, error: LookError) -> None:
         """The shell's own bad news (refused, reset, our own limit): the failure, unless the look is settled."""
@@ -169,26 +260,38 @@ class Conversation:
         if isinstance(event, Interleaved):
             if event.channel == self._channel:
                 self.progress += 1  # RTCP shows no progress: it also comes where no video does
-                self._media(event.payload, now)
+                self._interleaved(event.payload, now)
         elif isinstance(event, Response):
-            self.progress += 1
+            if self.step is not Step.FIRST_KEYFRAME:  # answers to keepalives show none either
+                self.progress += 1
             self._reply(event, now)
         elif isinstance(event, Request):
             self.progress += 1
             self._answer(event)
         else:
             self._set_up = False
+            if self._refused_here and self.step is Step.SETUP:
+                self.redial = True  # it ends the connection with its refusal: the other transport in a new one
+                return
             where = "" if event.clean else " in the middle of a message"
             raise LookError(Reason.NET_RESET, f"the peer closed the connection{where}")
 
     def _part(self, event: Event) -> None:
         """After the end only the reply to TEARDOWN matters; media still in flight is let go."""
-        if isinstance(event, Closed) or (
+        pending = self._pending
+        if isinstance(event, Closed):
+            self.parted = True
+        elif (
             isinstance(event, Response)
-            and self._pending is not None
-            and self._pending.method == "TEARDOWN"
+            and pending is not None
+            and pending.method == "TEARDOWN"
             and event.headers.get("CSeq") in {None, str(self._sequence)}
         ):
+            self._pending = None
+            if event.status == 401 and self._challenged(
+                event, pending
+            ):  # the nonce ran out: once more with the new one
+                return
             self.parted = True
 
     def _reply(self, reply: Response, now: float) -> None:
@@ -207,14 +310,21 @@ class Conversation:
         self._pending = None
         server = reply.headers.get("Server")
         if server and self.server is None:
-            self.server = _plain(server)[:MAX_SERVER_NAME]
+            self.server = plain(server)[:MAX_SERVER_NAME]
+        if self.step is Step.FIRST_KEYFRAME:
+            self._kept_alive(reply, pending)
+            return
         if reply.status == 401 and self.step is not Step.OPTIONS:
             answered = pending.headers.get("Authorization") is not None
             self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=answered)
             self._ask_for(pending.method, pending.url)
             return
         if self.step is not Step.OPTIONS and reply.status != 200:
-            raise self._refusal(reply)
+            refusal = refusal_of(self.step, reply)
+            if refusal.reason is Reason.RTSP_TRANSPORT:
+                self._refused(refusal)
+                return
+            raise refusal
         self.timings_ms[self.step.value] = (now - self._begun) * 1000
         _AFTER[self.step](self, reply, now)
 
@@ -226,99 +336,151 @@ class Conversation:
         if reply.status == 401:
             with suppress(LookError):  # DESCRIBE may be open to everybody
                 self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=False)
+        self._upkeep = Upkeep(",".join(reply.headers.all("Public")), crc32(self._cnonce().encode()))
         self._enter(Step.DESCRIBE, self._url, now)
 
     def _after_describe(self, reply: Response, now: float) -> None:
         description = sdp.parse_sdp(reply.body)
-        self._track = track = sdp.pick_video(description)
+        track = sdp.pick_video(description)
         self.codec = track.codec
-        depacketiser = DEPACKETISERS.get(track.codec)
-        if depacketiser is None:
-            raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, f"the video is {track.codec}, which is not decoded")
-        self._depacketiser = depacketiser(track.parameter_sets)
+        self._media = Media(track, self._ask.max_pixels)
         headers = reply.headers
         base = sdp.base_url(self._origin, self._url, headers.get("Content-Base"), headers.get("Content-Location"))
         self._track_url = sdp.control_url(self._origin, base, track.control)
         self._play_url = sdp.control_url(self._origin, base, description.control)
-        self._enter(Step.SETUP, self._track_url, now)
+        self.step = Step.SETUP
+        self._begun = now
+        self._set_up_track()
+
+    def _set_up_track(self) -> None:
+        if self._attempts.current is Transport.UDP and self._port is None:
+            self.wants_ports = True
+        else:
+            self._ask_for("SETUP", self._track_url)
 
     def _after_setup(self, reply: Response, now: float) -> None:
         self._set_up = True
         self._session = transport.parse_session(reply.headers.get("Session"))
-        rtp, rtcp = transport.parse_channels(reply.headers.get("Transport"))
-        self._channel = rtp
-        self._parser.channels = frozenset({rtp} if rtcp is None else {rtp, rtcp})
-        self.transport = "tcp"
+        stated = reply.headers.get("Transport")
+        agreed = transport.parse_transport(stated, self._attempts.current)
+        other = agreed.lower is not self._attempts.current
+        if agreed.multicast or (other and (self._attempts.pinned or agreed.lower is Transport.UDP)):
+            refusal = LookError(Reason.RTSP_TRANSPORT, f"SETUP was answered with {plain(stated or '')[:80]}")
+            if not self._attempts.another:
+                raise refusal
+            self._change(refusal)
+            return
+        self.transport = agreed.lower.value
+        if agreed.lower is Transport.TCP:
+            rtp, rtcp_channel = agreed.channels
+            self._channel = rtp
+            self._parser.channels = frozenset({rtp} if rtcp_channel is None else {rtp, rtcp_channel})
+        elif self._media is not None and self._upkeep is not None:
+            self._media.announced(agreed.ssrc)
+            self.source = agreed.source
+            self._datagrams += self._upkeep.opened(agreed.server_ports)
         self._enter(Step.PLAY, self._play_url, now)
 
     def _after_play(self, reply: Response, now: float) -> None:
         self._session = transport.parse_session(reply.headers.get("Session")) or self._session
         self.step = Step.FIRST_KEYFRAME
         self._begun = now
+        if self._upkeep is not None:
+            timeout_s = self._session.timeout_s if self._session is not None else transport.DEFAULT_TIMEOUT_S
+            self._datagrams += self._upkeep.playing(timeout_s, now)
+        if self._patience_s is not None and self._attempts.another and not self.media_flowed:
+            self._patient_until = now + min(self._patience_s, max(0.0, self._ends - now) / 2)
         if self.keyframe is not None:  # it came before the reply: v4l2rtspserver
             self._arrived(now)
 
-    def _refusal(self, reply: Response) -> LookError:
-        method = _METHODS[self.step]
-        said = f"{reply.status} {_plain(reply.reason)[:80]}".rstrip()
-        if 300 <= reply.status < 400:
-            return LookError(Reason.RTSP_REDIRECT, f"{method} was sent on to {_target(reply.headers)}")
-        reason = _REASONS.get(reply.status, Reason.RTSP_PROTOCOL)
-        if reply.status == 400 and self.step is Step.SETUP:  # some servers' way to refuse TCP
-            reason = Reason.RTSP_TRANSPORT
-        return LookError(reason, f"{method} was answered with {said}")
+    def _kept_alive(self, reply: Response, request: Request) -> None:
+        """What a device says to a keepalive says nothing about its video."""
+        upkeep = self._upkeep
+        if upkeep is None:
+            return
+        if reply.status == 401:
+            if not self._challenged(reply, request):
+                upkeep.stop()
+        elif reply.status in {405, 501, 551}:
+            upkeep.refused()
+
+    def _challenged(self, reply: Response, request: Request) -> bool:
+        """Asks again with an answer to a 401 that came within a session; False where there is none worth sending."""
+        try:
+            answered = request.headers.get("Authorization") is not None
+            self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=answered)
+        except LookError:
+            return False
+        self._ask_for(request.method, request.url)
+        return True
+
+    # ---- transports
+
+    def _refused(self, error: LookError) -> None:
+        """SETUP was refused: the other transport in the same connection, where it was not tried yet."""
+        if not self._attempts.another:
+            raise error
+        self._attempts.give_up(LookFailure(error.reason, error.step or self.step, error.detail))
+        self._refused_here = True
+        self._set_up_track()
+
+    def _change(self, error: LookError) -> None:
+        """The other transport in a new connection."""
+        error = self._blamed(error)
+        self._attempts.give_up(LookFailure(error.reason, error.step or self.step, error.detail))
+        self._patient_until = None
+        self.redial = True
 
     # ---- media
 
-    def _media(self, data: bytes, now: float) -> None:
-        self.media_bytes += len(data)
-        packet = parse_rtp(data)
-        depacketiser, track = self._depacketiser, self._track
-        if packet is not None and depacketiser is not None and track is not None and self.keyframe is None:
-            if packet.payload_type != track.payload_type:
-                self._tracker.pass_over(packet)
-            elif (order := self._tracker.next(packet)) is not Order.DROP:
-                self.media_flowed = True
-                depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
-                unit = depacketiser.pull()
-                if unit is not None:
-                    self._accept(unit, track.codec)
-                    if self.step is Step.FIRST_KEYFRAME:
-                        self._arrived(now)
-                    return
-        if self.media_bytes > MAX_MEDIA_BYTES and self.keyframe is None:
-            raise self._no_keyframe(f"in {self.media_bytes} bytes of media")
+    def _interleaved(self, data: bytes, now: float) -> None:
+        media = self._media
+        if media is not None:
+            try:
+                media.packet(data)
+            finally:
+                self._look_at(media, now)
 
     def _take_fragments(self) -> None:
-        """What is only more of an open unit, without the detour by way of events and packets."""
-        if self._depacketiser is None or self._track is None or self.keyframe is not None:
-            return
-        budget = MAX_MEDIA_BYTES - self.media_bytes
-        packets, size = take_run(
-            self._parser, self._tracker, self._depacketiser, self._channel, self._track.payload_type, budget
-        )
-        self.progress += packets
-        self.media_bytes += size
+        if self._media is not None:
+            self.progress += self._media.run(self._parser, self._channel)
 
-    def _accept(self, unit: KeyUnit, codec: str) -> None:
-        sps = bitstream.parse_sps(unit.sps)
-        self.width, self.height = sps.width, sps.height
-        bitstream.check_size(sps, self._ask.max_pixels)
-        self.keyframe = Keyframe(codec, unit.data, sps.width, sps.height, unit.timestamp)
+    def _look_at(self, media: Media, now: float) -> None:
+        """What the packets so far came to."""
+        if media.flowed and not self.media_flowed:
+            self.media_flowed = True
+            self._patient_until = None
+        if media.size is not None:
+            self.width, self.height = media.size
+        if media.keyframe is not None and self.keyframe is None:
+            self.keyframe = media.keyframe
+            if self.step is Step.FIRST_KEYFRAME:
+                self._arrived(now)
 
     def _arrived(self, now: float) -> None:
         self.timings_ms[Step.FIRST_KEYFRAME.value] = (now - self._begun) * 1000
         self.finished = True
 
-    def _no_keyframe(self, within: str) -> LookError:
-        return LookError(Reason.MEDIA_NO_KEYFRAME, f"video packets came, but no whole keyframe {within}")
+    def _no_data(self, how_long: str) -> LookError:
+        detail = f"PLAY was accepted, and then no video packet came {how_long}".rstrip()
+        return LookError(Reason.MEDIA_NO_DATA, detail + self._ending())
+
+    def _ending(self) -> str:
+        return "; the device said that the stream is over (RTCP BYE)" if self._bye else ""
+
+    def _blamed(self, error: LookError) -> LookError:
+        """What our own machine threw away is never missing at the camera."""
+        if not self.kernel_dropped or error.reason not in _LOST_TO_US:
+            return error
+        detail = f"our own kernel dropped {self.kernel_dropped} datagrams before we read them; {error.detail}"
+        return LookError(Reason.OURS_OVERLOAD, detail, step=error.step)
 
     # ---- requests
 
     def _enter(self, step: Step, url: str, now: float) -> None:
         self.step = step
         self._begun = now
-        self._ask_for(_METHODS[step], url)
+        self._ask_for(METHODS[step], url)
 
     def _ask_for(self, method: str, url: str) -> None:
         self._sequence += 1
@@ -331,7 +493,7 @@ class Conversation:
         if method == "DESCRIBE":
             fields.append(("Accept", "application/sdp"))
         elif method == "SETUP":
-            fields.append(("Transport", transport.ASKED))
+            fields.append(("Transport", transport.asked(self._attempts.current, self._port)))
         elif method == "PLAY":
             fields.append(("Range", "npt=0.000-"))
         self._pending = Request(method, url, Headers(fields))
@@ -354,8 +516,10 @@ class Conversation:
         if self.finished:
             self.parted = True
             return
-        self.failure = LookFailure(error.reason, error.step or self.step, error.detail)
+        error = self._blamed(error)
+        self.failure = self._attempts.verdict(LookFailure(error.reason, error.step or self.step, error.detail))
         self.keyframe = None
+        self.redial = self.wants_ports = False
         self.finished = True
 
     def _take_out(self) -> bytes:
@@ -370,17 +534,3 @@ _AFTER: Final[dict[Step, Callable[[Conversation, Response, float], None]]] = {
     Step.SETUP: Conversation._after_setup,
     Step.PLAY: Conversation._after_play,
 }
-
-
-def _plain(text: str) -> str:
-    return "".join(char if " " <= char <= "~" else "?" for char in text)
-
-
-def _target(headers: Headers) -> str:
-    """Where a redirect leads, without path and credentials."""
-    location = headers.get("Location") or ""
-    scheme, found, rest = location.partition("://")
-    if not found:
-        return "another place on the same host" if location else "nowhere: it has no Location"
-    host = rest.split("/")[0].split("?")[0].rpartition("@")[2]
-    return f"{_plain(scheme)[:16]}://{_plain(host)[:128]}"

@@ -3,10 +3,11 @@ r"""Stage 3, wire: recordings of one look's conversation: made by `probe --recor
 A recording is text, one JSON object a line. The first is the header:
 
     {"streamwatch_recording": 1, "url": "rtsp://***@192.0.2.7/live", "depth": "stream", "at": "2026-11-24T05:38:10Z",
-     "credentials": true, "allow_basic": false, "max_pixels": 8900000, "with_picture": false}
+     "credentials": true, "allow_basic": false, "max_pixels": 8900000, "with_picture": false,
+     "transport": "auto", "prefer": "tcp"}
 
-`credentials` says whether there were any. Each further line has `t_ms` (since the look began), `dir` ("in" from the
-device, "out" to it) and one of
+`credentials` says whether there were any; without `transport` (of before there was UDP) it is tcp. Each further line
+has `t_ms` (since the look began), `dir` ("in" from the device, "out" to it) and one of
 
     "data": "RTSP/1.0 200 OK\r\n…"       one message, or text that is none; Latin-1, so that every byte has a character
     "b64": "…"                           the same where it is not text
@@ -14,6 +15,9 @@ device, "out" to it) and one of
                                          missing is zeros. Without --with-picture all of a slice but its head is zeros:
                                          order and sizes of packets and the parameter sets stay, the picture goes
     "media_part": 700, "b64": "…"        a packet that was never completed: how much of it came
+    "via": "rtp", "media": {"bytes": 1412, "b64": "…"}   a datagram by our RTP port, or by our RTCP port, "rtcp"
+    "dial": true                         a new connection from here on, by the other transport
+    "kernel_dropped": 12                 datagrams that our own machine had thrown away by then
     "skipped": 512                       bytes that were neither RTSP nor a packet of ours
     "end": "closed" | "timeout"          how it ended, where the device or a deadline ended it
     "end": "failed", "reason", "step", "detail"          where our side of the network said so
@@ -32,7 +36,7 @@ from typing import Any, Final
 
 from streamwatch.clock import parse_rfc3339, rfc3339
 from streamwatch.errors import LookError, Reason, Step, UsageError
-from streamwatch.model.look import Depth
+from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
 from streamwatch.wire.bitstream import MAX_PIXELS
 from streamwatch.wire.conversation import Ask, Conversation
@@ -46,11 +50,30 @@ FORMAT: Final = 1
 MAX_RECORDED: Final = 32 * 2**20  # bytes; a look ends at 8 MiB of media, a foreign session may add as much
 MAX_TEXT: Final = 4096  # bytes of what is no whole message; longer ones are cut
 MAX_SKIPPED_TEXT: Final = 256  # bytes of garbage that are kept as they are
+REPLAY_PORT: Final = 50_000  # what a replay calls our port: nothing is sent to it
 PACKET_MAX: Final = 65_535  # bytes: the length field of RFC 2326 section 10.12
 
 CLOSED: Final = "closed"
 TIMEOUT: Final = "timeout"
 FAILED: Final = "failed"
+
+RTSP: Final = "rtsp"
+RTP: Final = "rtp"
+RTCP: Final = "rtcp"
+DIAL: Final = "dial"
+DROPPED: Final = "kernel_dropped"
+
+_KEEPALIVES: Final = (b"OPTIONS ", b"GET_PARAMETER ")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What crossed in one direction; `data` as it is to be fed again, `via` one of RTSP, RTP, RTCP, DIAL, DROPPED."""
+
+    t_ms: float
+    direction: str
+    data: bytes
+    via: str = "rtsp"
 
 
 class Recorder:
@@ -61,7 +84,7 @@ class Recorder:
     def __init__(self, ask: Ask, at_us: int, begun: float) -> None:
         self.ask = ask
         self.at_us = at_us
-        self.chunks: list[tuple[float, str, bytes]] = []  # t_ms, dir, bytes
+        self.chunks: list[Chunk] = []
         self.end: dict[str, Any] | None = None
         self.full = False  # MAX_RECORDED was reached; what came later is not kept
         self._begun = begun
@@ -78,6 +101,24 @@ class Recorder:
         else:
             self._end(now, {"end": CLOSED})
 
+    def datagram_sent(self, data: bytes, now: float, *, control: bool) -> None:
+        """A datagram that left."""
+        self._add("out", data, now, RTCP if control else RTP)
+
+    def datagram_received(self, data: bytes, now: float, *, control: bool) -> None:
+        """A datagram that arrived."""
+        self._add("in", data, now, RTCP if control else RTP)
+
+    def dialled(self, now: float) -> None:
+        """A new connection is being made, by the other transport."""
+        if self.end is None:
+            self.chunks.append(Chunk(self._ms(now), "out", b"", DIAL))
+
+    def dropped(self, total: int, now: float) -> None:
+        """So many datagrams our own machine has thrown away."""
+        if self.end is None:
+            self.chunks.append(Chunk(self._ms(now), "in", str(total).encode(), DROPPED))
+
     def timed_out(self, now: float) -> None:
         """A deadline fell."""
         self._end(now, {"end": TIMEOUT})
@@ -88,12 +129,12 @@ class Recorder:
         detail = Redactor(_credentials(self.ask)).text(error.detail)
         self._end(now, {"end": FAILED, "reason": error.reason.value, "step": step.value, "detail": detail})
 
-    def _add(self, direction: str, data: bytes, now: float) -> None:
+    def _add(self, direction: str, data: bytes, now: float, via: str = RTSP) -> None:
         self._recorded += len(data)
         if not data or self.end is not None or self._recorded > MAX_RECORDED:
             self.full = self.full or self._recorded > MAX_RECORDED
             return
-        self.chunks.append((self._ms(now), direction, data))
+        self.chunks.append(Chunk(self._ms(now), direction, data, via))
 
     def _end(self, now: float, what: dict[str, Any]) -> None:
         if self.end is None:
@@ -101,15 +142,6 @@ class Recorder:
 
     def _ms(self, now: float) -> float:
         return round((now - self._begun) * 1000, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Bytes in one direction; `data` as they are to be fed again."""
-
-    t_ms: float
-    direction: str
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +157,22 @@ class Recording:
     with_picture: bool
     chunks: tuple[Chunk, ...]
     end: dict[str, Any] | None = field(default=None)
+    transport: Transport = Transport.TCP
+    prefer: Transport = Transport.TCP
 
     def ask(self) -> Ask:
         """What was asked, with *** for the credentials that there were."""
         credentials = Credentials(MASK, MASK) if self.credentials else None
         url = parse_address(self.url).url
-        return Ask(url, self.depth, credentials, allow_basic=self.allow_basic, max_pixels=self.max_pixels)
+        return Ask(
+            url,
+            self.depth,
+            credentials,
+            allow_basic=self.allow_basic,
+            max_pixels=self.max_pixels,
+            transport=self.transport,
+            prefer=self.prefer,
+        )
 
 
 def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
@@ -147,15 +189,26 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
         "allow_basic": ask.allow_basic,
         "max_pixels": ask.max_pixels,
         "with_picture": with_picture,
+        "transport": ask.transport.value,
+        "prefer": ask.prefer.value,
     }
     incoming = _Incoming(redactor, with_picture=with_picture)
     lines: list[dict[str, Any]] = [header]
-    for t_ms, direction, data in recorder.chunks:
-        if direction == "out":
-            lines.append({"t_ms": t_ms, "dir": "out", **_text(redactor.message(data, 0))})
+    for chunk in recorder.chunks:
+        parts: list[dict[str, Any]] = []
+        if chunk.via == DIAL:
+            parts = [*incoming.rest(), {DIAL: True}]
+            incoming = _Incoming(redactor, with_picture=with_picture)
+        elif chunk.via == DROPPED:
+            parts = [{DROPPED: int(chunk.data)}]
+        elif chunk.via != RTSP:
+            parts = [_datagram(chunk, with_picture=with_picture)]
+        elif chunk.direction == "out":
+            parts = [_text(redactor.message(chunk.data, 0))]
         else:
-            lines += ({"t_ms": t_ms, "dir": "in", **part} for part in incoming.feed(data))
-    last = recorder.chunks[-1][0] if recorder.chunks else 0.0
+            parts = incoming.feed(chunk.data)
+        lines += ({"t_ms": chunk.t_ms, "dir": chunk.direction, **part} for part in parts)
+    last = recorder.chunks[-1].t_ms if recorder.chunks else 0.0
     lines += ({"t_ms": last, "dir": "in", **part} for part in incoming.rest())
     if recorder.end is not None:
         lines.append(recorder.end)
@@ -225,6 +278,11 @@ class _Incoming:
         return [_text(self._redactor.text(raw.decode("latin-1")).encode("latin-1"))]
 
 
+def _datagram(chunk: Chunk, *, with_picture: bool) -> dict[str, Any]:
+    kept = chunk.data if with_picture or chunk.direction == "out" else without_picture(chunk.data)
+    return {"via": chunk.via, "media": {"bytes": len(chunk.data), **_binary(kept.rstrip(b"\x00"))}}
+
+
 def _text(data: bytes) -> dict[str, Any]:
     if any(byte < 0x20 and byte not in b"\t\r\n" for byte in data):
         return _binary(data)
@@ -271,7 +329,7 @@ def load(text: str) -> Recording:
                 end = part
                 _failure(part)
                 continue
-            chunks.append(Chunk(float(part["t_ms"]), _direction(part), _bytes(part)))
+            chunks.append(_chunk(part))
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
             raise UsageError(f"line {number} of the recording cannot be read: {error}") from None
     try:
@@ -285,6 +343,8 @@ def load(text: str) -> Recording:
             with_picture=bool(header.get("with_picture", False)),
             chunks=tuple(chunks),
             end=end,
+            transport=Transport(header.get("transport", Transport.TCP.value)),
+            prefer=Transport(header.get("prefer", Transport.TCP.value)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"line 1 of the recording cannot be read: {error}") from None
@@ -300,6 +360,27 @@ def _object(number: int, line: str) -> dict[str, Any]:
     return value
 
 
+def _chunk(part: dict[str, Any]) -> Chunk:
+    t_ms, direction = float(part["t_ms"]), _direction(part)
+    if DIAL in part:
+        return Chunk(t_ms, direction, b"", DIAL)
+    if DROPPED in part:
+        return Chunk(t_ms, direction, str(int(part[DROPPED])).encode(), DROPPED)
+    if "via" in part:
+        if part["via"] not in {RTP, RTCP}:
+            raise ValueError(f"via is {RTP} or {RTCP}")
+        return Chunk(t_ms, direction, _padded(part["media"]), str(part["via"]))
+    return Chunk(t_ms, direction, _bytes(part))
+
+
+def _padded(media: dict[str, Any]) -> bytes:
+    size = int(media["bytes"])
+    if not 0 <= size <= PACKET_MAX:
+        raise ValueError(f"media has 0 to {PACKET_MAX} bytes")
+    payload = base64.b64decode(media["b64"], validate=True)[:size]
+    return payload + bytes(size - len(payload))
+
+
 def _direction(part: dict[str, Any]) -> str:
     if part["dir"] not in {"in", "out"}:
         raise ValueError("dir is in or out")
@@ -309,11 +390,10 @@ def _direction(part: dict[str, Any]) -> str:
 def _bytes(part: dict[str, Any]) -> bytes:
     if "media" in part:
         media = part["media"]
-        size, channel = int(media["bytes"]), int(media["channel"])
-        if not (0 <= size <= PACKET_MAX and 0 <= channel <= 255):
-            raise ValueError(f"media has a channel of 0 to 255 and 0 to {PACKET_MAX} bytes")
-        payload = base64.b64decode(media["b64"], validate=True)[:size]
-        return b"$" + bytes((channel,)) + size.to_bytes(2, "big") + payload + bytes(size - len(payload))
+        channel, payload = int(media["channel"]), _padded(media)
+        if not 0 <= channel <= 255:
+            raise ValueError("media has a channel of 0 to 255")
+        return b"$" + bytes((channel,)) + len(payload).to_bytes(2, "big") + payload
     if "media_part" in part:
         size = min(max(int(part["media_part"]), 0), PACKET_MAX + 4)
         return (base64.b64decode(part["b64"], validate=True) + bytes(size))[:size]
@@ -342,8 +422,8 @@ def replay(recording: Recording, ask: Ask | None = None) -> Conversation:
     if recording.chunks:
         conversation.start(first / 1000)
     for chunk in recording.chunks:
-        if chunk.direction == "in" and not conversation.finished and chunk.data:
-            conversation.receive(chunk.data, chunk.t_ms / 1000)
+        if not conversation.finished:
+            _replay(chunk, conversation)
     if end is None or conversation.finished:
         return conversation
     now = float(end["t_ms"]) / 1000
@@ -354,3 +434,24 @@ def replay(recording: Recording, ask: Ask | None = None) -> Conversation:
     else:
         conversation.timeout(now)
     return conversation
+
+
+def _replay(chunk: Chunk, conversation: Conversation) -> None:
+    now = chunk.t_ms / 1000
+    if chunk.via == DIAL:  # it was given up, or the device closed after a refusal
+        conversation.give_up(now)
+        if not conversation.redial:
+            conversation.receive(b"", now)
+    elif chunk.via == DROPPED:
+        conversation.dropped(int(chunk.data))
+    elif chunk.direction == "out":
+        if conversation.redial and chunk.data.startswith(b"OPTIONS "):
+            conversation.start(now)
+        elif chunk.via == RTSP and chunk.data.startswith(_KEEPALIVES) and conversation.step is Step.FIRST_KEYFRAME:
+            conversation.keep_alive(now)
+    elif chunk.via != RTSP:
+        conversation.datagram(chunk.data, now, control=chunk.via == RTCP)
+    elif chunk.data:
+        conversation.receive(chunk.data, now)
+    if conversation.wants_ports:
+        conversation.use_ports(REPLAY_PORT)

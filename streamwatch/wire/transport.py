@@ -1,17 +1,23 @@
-"""Stage 3, wire: the Session and Transport headers of a SETUP reply (RFC 2326 sections 12.37 and 12.39)."""
+"""Stage 3, wire: the Session and Transport headers of SETUP (RFC 2326 sections 12.37 and 12.39)."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from streamwatch.model.look import Transport
 
 ASKED: Final = "RTP/AVP/TCP;unicast;interleaved=0-1"
 ASKED_CHANNELS: Final = (0, 1)
 DEFAULT_TIMEOUT_S: Final = 60  # RFC 2326 section 12.37
 MIN_TIMEOUT_S: Final = 5  # "timeout=0" is seen; below this a keepalive would be a storm
 MAX_TIMEOUT_S: Final = 3600
+MIN_MEDIA_PORT: Final = 1024  # a device that names a port below has us send to its DNS or SNMP: nothing goes there
 
 _CHANNELS = re.compile(r"\s*([0-9]{1,3})\s*(?:-\s*([0-9]{1,3}))?\s*")
+_PORTS = re.compile(r"\s*([0-9]{1,5})\s*(?:-\s*([0-9]{1,5}))?\s*")
+_SSRC = re.compile(r"\s*([0-9A-Fa-f]{1,8})\s*")  # hikvision: "ssrc= d6d6627", a blank and seven digits
 _SESSION_ID = re.compile(r"[!-:<-~]{1,512}")  # RFC: 8 or more of a few characters; GStreamer's hold . - ~ _
 
 
@@ -33,6 +39,57 @@ def parse_session(value: str | None) -> Session | None:
         if name.strip().lower() == "timeout" and re.fullmatch(r"-?[0-9]{1,12}", text.strip()):
             timeout = int(text)
     return Session(head.strip(), min(max(timeout, MIN_TIMEOUT_S), MAX_TIMEOUT_S))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a device says in its reply to SETUP. For `lower` tcp `channels` hold, for udp the rest."""
+
+    lower: Transport  # tcp or udp
+    multicast: bool = False
+    channels: tuple[int, int | None] = ASKED_CHANNELS  # of RTP and RTCP
+    server_ports: tuple[int, int] | None = None  # of RTP and RTCP; None where it names none that we may send to
+    source: str | None = None  # the address that it says it sends from
+    ssrc: int | None = None
+
+
+def asked(lower: Transport, port: int | None) -> str:
+    """The Transport header of our SETUP; `port` is our RTP port where `lower` is udp, RTCP's is the next one."""
+    if lower is Transport.UDP and port is not None:
+        return f"RTP/AVP;unicast;client_port={port}-{port + 1}"
+    return ASKED
+
+
+def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
+    """A reply's Transport header. What it leaves out, or says in a way that makes no sense, is as it was asked for."""
+    names: dict[str, str] = {}
+    for parameter in (value or "").split(";"):
+        name, _, text = parameter.partition("=")
+        names.setdefault(name.strip().lower(), text)
+    server = _pair(names.get("server_port"))
+    lower = asked_for
+    if "rtp/avp/tcp" in names or "interleaved" in names:
+        lower = Transport.TCP
+    elif ("rtp/avp" in names or "rtp/avp/udp" in names) and ("client_port" in names or "server_port" in names):
+        lower = Transport.UDP
+    found = _SSRC.fullmatch(names.get("ssrc", ""))
+    return Agreed(
+        lower=lower,
+        multicast="multicast" in names,
+        channels=parse_channels(value),
+        server_ports=server,
+        source=names.get("source", "").strip() or None,
+        ssrc=(int(found[1], 16) or None) if found else None,  # h264dvr announces 0 and sends another
+    )
+
+
+def _pair(text: str | None) -> tuple[int, int] | None:
+    found = _PORTS.fullmatch(text or "")
+    if found is None:
+        return None
+    rtp = int(found[1])
+    rtcp = int(found[2]) if found[2] else rtp + 1
+    return (rtp, rtcp) if min(rtp, rtcp) >= MIN_MEDIA_PORT and max(rtp, rtcp) <= 65_535 else None
 
 
 def parse_channels(value: str | None) -> tuple[int, int | None]:

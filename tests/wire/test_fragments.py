@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamwatch.model.look import Depth
-from streamwatch.wire import conversation as conversation_module
 from streamwatch.wire import fragments as fast
+from streamwatch.wire import media as media_module
 from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.depacketise import h264
 from tests.wire.camera import URL, encode, frame, packetise, rtp
@@ -31,7 +31,7 @@ def talk(media: bytes, cuts: list[int], monkeypatch: pytest.MonkeyPatch, *, slow
         taken += found[0]
         return found
 
-    monkeypatch.setattr(conversation_module, "take_run", counted)
+    monkeypatch.setattr(media_module, "take_run", counted)
     talked = Conversation(Ask(URL, Depth.STREAM), lambda: "c")
     talked.start(0.0)
     talked.receive(b"".join(GOOD.parts[:4]), 1.0)
@@ -44,10 +44,9 @@ def talk(media: bytes, cuts: list[int], monkeypatch: pytest.MonkeyPatch, *, slow
 
 def numbers(talked: Conversation) -> tuple[object, ...]:
     """The outcome, and all that is counted on the way."""
-    depacketiser = talked._depacketiser
-    assert depacketiser is not None
+    assert talked._media is not None
+    depacketiser, tracker = talked._media.depacketiser, talked._media.tracker
     counts = (depacketiser.broken, depacketiser.malformed, depacketiser.unready, depacketiser.state, depacketiser._size)
-    tracker = talked._tracker
     return (
         *outcome(talked),
         talked.progress,

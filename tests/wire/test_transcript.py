@@ -35,6 +35,8 @@ def record(*pieces: bytes, ask: Ask | None = None, end: str | None = None) -> tu
         now += 0.01
         recorder.received(piece, now)
         recorder.sent(talked.receive(piece, now), now)
+        if talked.wants_ports:
+            recorder.sent(talked.use_ports(5000), now)
         if talked.finished:
             break
     if end == "timeout" and not talked.finished:

@@ -1,0 +1,254 @@
+"""Stage 3: one connection to a camera, and its pair of UDP ports where the conversation wants one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from streamwatch.clock import Clock
+from streamwatch.errors import LookError
+from streamwatch.net.address import Guard
+from streamwatch.net.udp import UdpPair, open_pair
+from streamwatch.wire.conversation import Conversation
+
+FAREWELL_S: Final = 0.2  # for the answer to TEARDOWN: a round trip of a slow line; then the device knows, or never will
+
+
+class Tape(Protocol):
+    """Takes down what crosses the sockets, when (monotonic seconds), and how it ended: a `transcript.Recorder`."""
+
+    def sent(self, data: bytes, now: float) -> None:
+        """Bytes that left."""
+
+    def received(self, data: bytes, now: float) -> None:
+        """Bytes that arrived; b"" where the device closed."""
+
+    def datagram_sent(self, data: bytes, now: float, *, control: bool) -> None:
+        """A datagram that left, from our RTCP port or from our RTP port."""
+
+    def datagram_received(self, data: bytes, now: float, *, control: bool) -> None:
+        """A datagram that arrived."""
+
+    def dialled(self, now: float) -> None:
+        """A new connection is being made, by the other transport."""
+
+    def dropped(self, total: int, now: float) -> None:
+        """So many datagrams our own machine has thrown away."""
+
+    def timed_out(self, now: float) -> None:
+        """A deadline fell."""
+
+    def failed(self, error: LookError, now: float) -> None:
+        """Our side of the network failed the look."""
+
+
+class Connection(asyncio.Protocol):
+    """Feeds the conversation with what arrives and sends what it answers, until it is over or wants another one.
+
+    `over` is done then; it has an exception where that was a defect of ours.
+    """
+
+    def __init__(
+        self, conversation: Conversation, clock: Clock, guard: Guard, tape: Tape | None, receive_buffer: int
+    ) -> None:
+        self._conversation = conversation
+        self._clock = clock
+        self._guard = guard
+        self._tape = tape
+        self._receive_buffer = receive_buffer
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._pair: UdpPair | None = None
+        self._source: str | None = None
+        self._dropped = 0
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._parting: asyncio.Future[None] | None = None
+        self._said_farewell = False
+        self.over: asyncio.Future[None] = self._loop.create_future()
+        self.progressed_at = clock.monotonic()
+        self._progress = conversation.progress
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def begin(self) -> None:
+        """The connection is up: says the first words."""
+        self.progressed_at = self._clock.monotonic()
+        self._carry_on(self._conversation.start(self.progressed_at), self.progressed_at)
+
+    def data_received(self, data: bytes) -> None:
+        self._take(data)
+
+    def eof_received(self) -> None:
+        self._take(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface of asyncio
+        self._take(b"")
+
+    def _take(self, data: bytes) -> None:
+        if self.over.done():
+            self._hear_farewell(data)
+            return
+        now = self._clock.monotonic()
+        if self._tape is not None and data:
+            self._tape.received(data, now)
+        self._guarded(lambda: self._conversation.receive(data, now), now)
+        if self._tape is not None and not data and not self._conversation.redial:
+            self._tape.received(data, now)
+
+    def _take_datagram(self, data: bytes, control: bool) -> None:  # noqa: FBT001 - called by the pair
+        pair = self._pair
+        if self.over.done() or pair is None:
+            return
+        now = self._clock.monotonic()
+        self._count_dropped(pair.told_dropped, now)
+        if self._tape is not None:
+            self._tape.datagram_received(data, now, control=control)
+
+        def take() -> bytes:
+            self._conversation.datagram(data, now, control=control)
+            return b""
+
+        self._guarded(take, now)
+
+    def _guarded(self, call: Callable[[], bytes], now: float) -> None:
+        """A defect of ours must end this look only, and be seen as ours."""
+        try:
+            self._carry_on(call(), now)
+        except Exception as error:  # noqa: BLE001
+            if not self.over.done():
+                self.over.set_exception(error)
+
+    def _carry_on(self, answer: bytes, now: float) -> None:
+        """Does what the conversation wants after it took something."""
+        conversation = self._conversation
+        if conversation.wants_ports:
+            answer += self._open_ports()
+        if answer:
+            self._send(answer)
+        if conversation.progress != self._progress:
+            self._progress = conversation.progress
+            self.progressed_at = now
+        if self._pair is not None:
+            self._send_datagrams(self._pair, now)
+        if conversation.finished or conversation.redial:
+            if not self.over.done():
+                self.over.set_result(None)
+        elif conversation.due != self._due:
+            self._arm(conversation.due, now)
+
+    # ---- UDP
+
+    def _open_ports(self) -> bytes:
+        conversation = self._conversation
+        if self._transport is None or self._pair is not None:
+            return b""
+        try:
+            self._pair = open_pair(
+                str(self._transport.get_extra_info("sockname")[0]), buffer_bytes=self._receive_buffer
+            )
+        except LookError as error:
+            return conversation.no_ports(error)
+        self._pair.listen(frozenset({self._peer()}), self._take_datagram)
+        return conversation.use_ports(self._pair.port)
+
+    def _send_datagrams(self, pair: UdpPair, now: float) -> None:
+        """To nobody but the device's own address, whatever it calls its source."""
+        conversation = self._conversation
+        if conversation.source != self._source:
+            self._source = conversation.source
+            pair.listen(frozenset({self._peer()} | self._allowed(self._source)), self._take_datagram)
+        for one in conversation.take_datagrams():
+            pair.send(one.data, self._peer(), one.port, control=one.control)
+            if self._tape is not None:
+                self._tape.datagram_sent(one.data, now, control=one.control)
+
+    def _allowed(self, source: str | None) -> set[str]:
+        """An address that the device says it sends from; listening to it is harmless, but the guard is asked."""
+        try:
+            self._guard.check(source or "")
+        except (LookError, ValueError):  # not allowed, or no address at all
+            return set()
+        return {source or ""}
+
+    def _peer(self) -> str:
+        return str(self._transport.get_extra_info("peername")[0]) if self._transport is not None else ""
+
+    def count_dropped(self) -> None:
+        """Asks the kernel what it threw away, before anybody is blamed for what is missing."""
+        if self._pair is not None:
+            self._count_dropped(self._pair.dropped(), self._clock.monotonic())
+
+    def _count_dropped(self, total: int, now: float) -> None:
+        if total > self._dropped:
+            self._dropped = total
+            self._conversation.dropped(total)
+            if self._tape is not None:
+                self._tape.dropped(total, now)
+
+    # ---- time
+
+    def _arm(self, due: float | None, now: float) -> None:
+        self._disarm()
+        self._due = due
+        if due is not None:
+            self._timer = self._loop.call_later(max(0.0, due - now), self._tick)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._due = None
+
+    def _tick(self) -> None:
+        self._timer = self._due = None
+        if self.over.done():
+            return
+        self.count_dropped()
+        now = self._clock.monotonic()
+        self._guarded(lambda: self._conversation.tick(now), now)
+
+    # ---- the end
+
+    async def part(self) -> None:
+        """Says farewell, so that no camera keeps a session of ours, and closes.
+
+        Where datagrams may still be under way, or the same camera is dialled again, it is waited for a moment until
+        the device has answered: else they come to ports that are closed, or it still holds our session.
+        """
+        try:
+            self._say_farewell()
+            wait = self._conversation.transport == "udp" or self._conversation.redial
+            if wait and not self._conversation.parted:
+                self._parting = self._loop.create_future()
+                await asyncio.wait((self._parting,), timeout=FAREWELL_S)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Says farewell where that was not done, and closes at once."""
+        self._disarm()
+        self._say_farewell()
+        if self._pair is not None:
+            self._pair.close()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _say_farewell(self) -> None:
+        if not self._said_farewell and self._transport is not None:
+            self._said_farewell = True
+            self._send(self._conversation.farewell())
+
+    def _hear_farewell(self, data: bytes) -> None:
+        if self._parting is None or self._parting.done():
+            return
+        self._send(self._conversation.receive(data, self._clock.monotonic()))
+        if self._conversation.parted or not data:
+            self._parting.set_result(None)
+
+    def _send(self, data: bytes) -> None:
+        if data and self._transport is not None and not self._transport.is_closing():
+            if self._tape is not None:
+                self._tape.sent(data, self._clock.monotonic())
+            self._transport.write(data)
