@@ -16,7 +16,7 @@ from streamwatch.inventory.parsed import ParsedFile
 from streamwatch.logs import hide_secrets
 from streamwatch.model.inventory import Camera
 from streamwatch.model.look import Depth, Look, StreamKind
-from streamwatch.model.scope import EVERYTHING
+from streamwatch.model.scope import EVERYTHING, Scope
 from streamwatch.model.standing import FAULT_PREFIX
 from streamwatch.secrets import Sealer
 from streamwatch.service.core import Service
@@ -119,6 +119,8 @@ class Commands:
                 now_us=self._service.clock.utc_us(),
                 dry_run=dry_run,
                 on_error="stop" if args.get("on_error") == "stop" else "skip",
+                create_only=bool(args.get("create_only")),
+                scope=Scope(args.get("region")),
             )
         if not dry_run:
             await self.load()

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamwatch.errors import NotFoundError, UsageError
-from streamwatch.model.inventory import DEFAULT_INTERVAL_S, Camera, Inventory, Region, Village
+from streamwatch.model.inventory import DEFAULT_INTERVAL_S, Camera, Inventory, Region, Secret, Village
 from streamwatch.model.scope import Scope
 from streamwatch.secrets import Sealer
 from streamwatch.store.scoped import visible_regions, within
-from streamwatch.store.tables import camera, region, village
+from streamwatch.store.tables import camera, recorder, region, village
 
 PAGE: Final = 2_000  # cameras read at once at start: about 10 ms, so that the loop breathes between pages
 MAX_LIMIT: Final = 501  # the API's 500 and one more, which tells whether there is a next page
@@ -144,6 +145,9 @@ _CAMERAS: _Query = select(
 
 _village_code = village.c.code  # list_cameras has an argument called village
 
+_RECORDERS: _Query = select(recorder.c.code, recorder.c.url, recorder.c.username, recorder.c.password_sealed).where(
+    recorder.c.removed_us.is_(None), recorder.c.username.is_not(None)
+)
 _ALL_REGIONS = select(region.c.id, region.c.code, region.c.name, region.c.parent)
 _ALL_VILLAGES: _Query = select(village.c.id, village.c.code, village.c.name, village.c.region)
 _WATCHED: _Query = (
@@ -175,16 +179,22 @@ async def load_inventory(
 ) -> Inventory:
     """All that is watched, removed objects included (their time in service still counts), passwords opened.
 
-    Raises ConfigError where a password does not open: looks without it would be booked as the camera's refusal.
+    A camera without a user name of its own, at the host of its recorder, has the recorder's login. Raises ConfigError
+    where a password does not open: looks without it would be booked as the camera's refusal.
     """
     regions = {id_: Region(id_, code, name, parent) for id_, code, name, parent in await conn.execute(_ALL_REGIONS)}
     villages = {id_: Village(id_, code, name, in_) for id_, code, name, in_ in await conn.execute(_ALL_VILLAGES)}
+    logins = await _recorder_logins(conn, sealer)
     cameras: dict[int, Camera] = {}
     after = -1
     while rows := (await conn.execute(_WATCHED, {"after": after})).all():
         for (
-            id_, code, name, in_, url, sub, user, sealed, basic, recorder, channel, line, every, installed, removed
+            id_, code, name, in_, url, sub, user, sealed, basic, recorder_code, channel, line, every, installed, removed
         ) in rows:  # fmt: skip
+            password = None if sealed is None else sealer.unseal(code, sealed)
+            lent = logins.get(recorder_code) if user is None and password is None else None
+            if lent is not None and lent.host == _host(url) and (sub is None or lent.host == _host(sub)):
+                user, password = lent.username, lent.password
             cameras[id_] = Camera(
                 id=id_,
                 code=code,
@@ -193,9 +203,9 @@ async def load_inventory(
                 url=url,
                 sub_url=sub,
                 username=user,
-                password=None if sealed is None else sealer.unseal(code, sealed),
+                password=password,
                 allow_basic=bool(basic),
-                recorder=recorder,
+                recorder=recorder_code,
                 recorder_channel=channel,
                 line=line,
                 interval_s=default_interval_s if every is None else every,
@@ -204,6 +214,26 @@ async def load_inventory(
             )
         after = rows[-1][0]
     return Inventory(version, regions, villages, cameras)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    host: str
+    username: str
+    password: Secret | None
+
+
+async def _recorder_logins(conn: AsyncConnection, sealer: Sealer) -> dict[str, _Login]:
+    """The logins of recorders by code: some thousands."""
+    return {
+        code: _Login(_host(url), user, None if sealed is None else sealer.unseal(code, sealed, "recorder"))
+        for code, url, user, sealed in await conn.execute(_RECORDERS)
+    }
+
+
+def _host(url: str) -> str:
+    """The host of a stored address, which is in one spelling; sip addresses have no `//`."""
+    return urlsplit(url if "://" in url else url.replace(":", "://", 1)).hostname or ""
 
 
 async def list_regions(conn: AsyncConnection, scope: Scope, *, text: str | None = None) -> list[RegionRow]:
