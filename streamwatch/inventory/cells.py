@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 from streamwatch.inventory.parsed import Value
@@ -16,9 +16,13 @@ MAX_SECRET: Final = 256
 
 _CODE = re.compile(r"[^\W_][\w.:-]*")  # goes into paths of the API: no slash, space or control character
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2}")  # as spreadsheets write a number of more than 15 digits
 _DATE = re.compile(
-    r"([0-9]{4})(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2})|([0-9]{2})([0-9]{2}))(?:[ T].*)?"
+    r"([0-9]{4})(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2})|([0-9]{2})([0-9]{2})"
+    r"|\.([0-9]{1,2})\.([0-9]{1,2})|年([0-9]{1,2})月([0-9]{1,2})日)(?:[ T].*)?"
 )
+_EPOCH_MS = re.compile(r"[0-9]{12,13}")  # what JSON exports of 一机一档 have: from 2001 to 2286
+_HOME: Final = timezone(timedelta(hours=8))  # China has one zone and, since 1992, no summer time
 _YES: Final = frozenset({"1", "yes", "y", "true", "是", "有"})
 _NO: Final = frozenset({"0", "no", "n", "false", "否", "无"})
 
@@ -39,17 +43,22 @@ class CellError(ValueError):
 
 def code(text: str) -> str:
     """A code: letters of any script, ASCII digits, . : - _ ; at most 64, beginning with a letter or digit."""
-    if _SCIENTIFIC.fullmatch(text):
-        raise CellError(
-            "damaged_number", "a spreadsheet rounded this code; format the column as text and fill it again"
-        )
+    _not_rounded(text, _SCIENTIFIC)
     if len(text) > MAX_CODE:
         raise CellError("too_long", f"shorten it to {MAX_CODE} characters")
     if unicodedata.normalize("NFKC", text) != text:
         raise CellError("bad_code", "write digits and letters in their ordinary (half) width")
+    if not text.isprintable():
+        raise CellError("bad_text", "remove line breaks and characters that cannot be seen")
     if not _CODE.fullmatch(text):
         raise CellError("bad_code", "use letters, digits and . : - _ only")
     return text
+
+
+def reference(text: str) -> str:
+    """The code or name of something else: one line, at most 200 characters."""
+    _not_rounded(text)
+    return _line(_spaced(text), MAX_NAME)
 
 
 def name(text: str) -> str:
@@ -59,6 +68,7 @@ def name(text: str) -> str:
 
 def short(text: str) -> str:
     """A text of one line, at most 64 characters."""
+    _not_rounded(text)
     return _line(_spaced(text), MAX_CODE)
 
 
@@ -133,7 +143,11 @@ def choice(*allowed: str) -> Parser:
 
 
 def day(text: str) -> str:
-    """A date as YYYY-MM-DD; takes 2026-1-5, 2026/1/5, 20260105 and a time after it, which is dropped."""
+    """A date as YYYY-MM-DD; takes 2026-1-5, 2026/1/5, 2026.1.5, 2026年1月5日, 20260105 and a time after it, which is
+    dropped; also milliseconds since 1970, whose day is that of China.
+    """
+    if _EPOCH_MS.fullmatch(text):
+        return datetime.fromtimestamp(int(text) / 1000, _HOME).date().isoformat()
     found = _DATE.fullmatch(text)
     if found is None:
         raise CellError("bad_date", "give a date such as 2026-11-24")
@@ -153,6 +167,13 @@ def region(text: str) -> str:
     if len(steps) > 8 or not all(steps):
         raise CellError("bad_region", "give the path such as 青河县/双河镇, or the region's code")
     return "/".join(_line(step, MAX_CODE) for step in steps)
+
+
+def _not_rounded(text: str, pattern: re.Pattern[str] = _ROUNDED) -> None:
+    if pattern.fullmatch(text):
+        raise CellError(
+            "damaged_number", "a spreadsheet rounded this code; format the column as text and fill it again"
+        )
 
 
 def _spaced(text: str) -> str:

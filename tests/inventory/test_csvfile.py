@@ -49,7 +49,7 @@ def test_a_good_line_is_typed() -> None:
             "village": "V1",
             "url": "rtsp://10.0.0.1/a",
             "sub_url": "rtsp://10.0.0.1/b",
-            "vendor": "hik",
+            "vendor": "hikvision",
             "channel": "1",
             "username": "u",
             "password": "p",
@@ -74,7 +74,7 @@ def test_every_bad_cell_of_every_line_is_named_and_good_lines_stay() -> None:
     file = cameras(
         "1,a,V,rtsp://h/,,,",
         ",b,,rtsp://h/,,,",
-        "４,c,V,http://h/,,,",
+        "①,c,V,rtsp://h/,,,",
         '5,"d\nx",V,rtsp://u:geheim@h:0/,,,',
         "6,e,V,rtsp://h/,,,,surplus",
         '7,"f',
@@ -87,7 +87,7 @@ def test_every_bad_cell_of_every_line_is_named_and_good_lines_stay() -> None:
     assert refused(file) == [
         (3, "code", "", "missing"),
         (3, "village", "", "missing"),
-        (4, "code", "４", "bad_code"),
+        (4, "code", "①", "bad_code"),
         (5, "name", "d\nx", "bad_text"),
         (7, None, "8 values", "too_many_values"),
         (8, None, "", "bad_line"),
@@ -120,7 +120,7 @@ def test_no_refusal_shows_a_password() -> None:
         (5, "url", "rtsp://***@h/", "credentials_conflict"),
         (6, "sub_url", "rtsp://g/", "other_host"),
         (7, "username", "***", "too_long"),
-        (8, "url", "rtsp://h/?x=1 password=***", "bad_url"),
+        (8, "url", "rtsp://h/?x=1 password=***", "spaces"),
         (9, "url", "rtsp://***@h/", "bad_text"),
     ]
     assert "geheim" not in repr(file)
@@ -240,16 +240,18 @@ def test_files_that_cannot_be_read_are_wrong_usage(tmp_path: Path) -> None:
         parse_file(tmp_path / "no.csv", "cameras")
     with pytest.raises(UsageError, match="is empty; its first line must hold the headings code,name,village,url"):
         parse_file(b"\n \n", "cameras")
-    with pytest.raises(UsageError, match="no import 'cats'; it knows villages, lines, recorders, cameras, points, facilities"):
+    with pytest.raises(
+        UsageError, match="no import 'cats'; it knows villages, lines, recorders, cameras, points, facilities"
+    ):
         parse_file(b"x", "cats")
 
 
 def test_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many lines are refused; refusals beyond the cap are counted, not kept."""
-    monkeypatch.setattr("streamwatch.inventory.csvfile.MAX_REJECTIONS", 2)
+    monkeypatch.setattr("streamwatch.inventory.judging.MAX_REJECTIONS", 2)
     file = cameras("x", "y", "z")
     assert (len(file.rejected), file.rejected_total) == (2, 3)
-    monkeypatch.setattr("streamwatch.inventory.csvfile.MAX_ROWS", 1)
+    monkeypatch.setattr("streamwatch.inventory.judging.MAX_ROWS", 1)
     with pytest.raises(UsageError, match="more than 1 lines; split it"):
         cameras("1,a,V,rtsp://h/,,,", "2,a,V,rtsp://h/,,,")
 

@@ -16,8 +16,8 @@ CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0
 
 
 def read(text: str) -> list[tuple[int, tuple[str, ...]]]:
-    """Lines and cells."""
-    return [(record.line, record.cells) for record in records(text)]
+    """Lines and cells of what is not blank."""
+    return [(record.line, record.cells) for record in records(text) if not record.blank]
 
 
 @given(st.lists(st.lists(CELL, min_size=2, max_size=5).map(tuple), max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
@@ -95,10 +95,30 @@ def test_bytes_of_no_encoding_are_named_by_line() -> None:
         decode(b"code\n\xff\xff\xff\n", "f.csv")
 
 
-def test_a_workbook_is_told_from_a_list() -> None:
-    """An XLSX renamed to .csv is a common first try."""
-    with pytest.raises(UsageError, match="workbook"):
-        decode(b"PK\x03\x04....", "f.csv")
+def test_a_blank_line_is_a_record_without_cells() -> None:
+    """So that it can be named; the end of the last line is none."""
+    assert list(records("a,b\n\n  \n1,2\n")) == [
+        Record(1, ("a", "b")),
+        Record(2, ()),
+        Record(3, ()),
+        Record(4, ("1", "2")),
+    ]
+
+
+def test_a_title_does_not_hide_the_separator() -> None:
+    """The first lines together tell it."""
+    assert read("Cameras, spring\n\ncode;name;village\n1;a;V")[1:] == [
+        (3, ("code", "name", "village")),
+        (4, ("1", "a", "V")),
+    ]
+
+
+def test_some_lines_of_another_encoding_are_marked() -> None:
+    """UTF-8 with a line that was pasted from elsewhere: its characters are lost, the others are not."""
+    raw = "编码,名称\n1,村口\n2,村口\n".encode() + "3,村尾\n".encode("gb18030")
+
+    assert decode(raw, "f").splitlines()[:3] == ["编码,名称", "1,村口", "2,村口"]
+    assert "\ufffd" in decode(raw, "f").splitlines()[3]
 
 
 def test_a_huge_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
