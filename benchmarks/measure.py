@@ -93,6 +93,21 @@ def _clocks(apart: frozenset[int]) -> dict[int, float]:
     return found
 
 
+class SampledCpu:
+    """CPU of all descendants except the `apart` ones over a long run, in which processes may end: `sample` it often, for
+    what one of them spends between the last sample and its end is not counted."""
+
+    def __init__(self, apart: Iterable[int] = ()) -> None:
+        self._apart = frozenset(apart)
+        self._begun = _clocks(self._apart)
+        self._latest = dict(self._begun)
+
+    def sample(self) -> float:
+        """Seconds since the meter was made."""
+        self._latest |= _clocks(self._apart)
+        return sum(now_s - self._begun.get(pid, 0.0) for pid, now_s in self._latest.items())
+
+
 @dataclass(slots=True)
 class Samples:
     """Figures by name, each with a sample a run."""

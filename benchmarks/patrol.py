@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from benchmarks.cameras import RunningFarm, farm
-from benchmarks.measure import BenchmarkError, CpuMeter, Result
+from benchmarks.measure import BenchmarkError, Result, SampledCpu
 from benchmarks.service import RunningService, memory_mb, service
 from streamwatch.clock import parse_rfc3339, rfc3339
 
@@ -104,21 +104,22 @@ async def _all_up(watching: RunningService, plan: Plan) -> None:
 async def _patrol(result: Result, plan: Plan, running: RunningFarm, watching: RunningService) -> None:
     before = await watching.metrics()
     begun_us, begun = time.time_ns() // 1000, time.monotonic()
-    meter = CpuMeter([running.pid])
+    meter = SampledCpu([running.pid])
     watched = _Watched()
     faults = asyncio.create_task(_strike(plan, running))
     while (now := time.monotonic() - begun) < plan.minutes * 60:
         metrics = await watching.metrics()
         watched.lags_s.append(metrics["streamwatch_patrol_lag_seconds"])
+        meter.sample()
         if (len(watched.lags_s) - 1) % MEMORY_EVERY == 0:
             watched.memory.append((now, memory_mb(watching.pid)))
         await asyncio.sleep(SAMPLE_S)
     await faults
-    spent, wall_s = meter.spent(), time.monotonic() - begun
+    cpu_s, wall_s = meter.sample(), time.monotonic() - begun
     # What the last looks found is booked by now, and every fault ended long ago.
     ended_us = time.time_ns() // 1000 - 2 * US
     after = await watching.metrics()
-    _costs(result, plan, watched, spent.others_s / wall_s, before, after, wall_s)
+    _costs(result, plan, watched, cpu_s / wall_s, before, after, wall_s)
     await _truth(result, plan, running, watching, begun_us, ended_us)
 
 
