@@ -94,8 +94,9 @@ def _clocks(apart: frozenset[int]) -> dict[int, float]:
 
 
 class SampledCpu:
-    """CPU of all descendants except the `apart` ones over a long run, in which processes may end: `sample` it often, for
-    what one of them spends between the last sample and its end is not counted."""
+    """CPU of all descendants except the `apart` ones over a long run, in which processes may end.
+
+    Sample it often: what one of them spends between the last sample and its end is not counted."""
 
     def __init__(self, apart: Iterable[int] = ()) -> None:
         self._apart = frozenset(apart)
