@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from streamwatch.access.changes import carry_out
 from streamwatch.clock import US
 from streamwatch.errors import UsageError
 from streamwatch.findings import finding, thresholds
@@ -44,6 +45,7 @@ class Commands:
             "explain": self._explain,
             "import": self._import,
             "maintenance": self._maintenance,
+            "access": self._access,
         }
 
     async def __call__(self, op: str, args: Args) -> Any:
@@ -131,6 +133,10 @@ class Commands:
             number = await add_maintenance(conn, **args, created_us=self._service.clock.utc_us())
         await self.load()
         return number
+
+    async def _access(self, args: Args) -> Any:
+        """A change of accounts or keys. The web reads both at each request: it counts at once."""
+        return await carry_out(self._writer, args, self._service.clock.utc_us())
 
 
 def _url(camera: Camera, look: Look) -> str:
