@@ -77,7 +77,7 @@ def run(
     """
     from streamwatch.cli.run import run as body
 
-    return _await(body(config, in_one_process=in_one_process, ready_fd=ready_fd, cameras=cameras, villages=villages))
+    return await_(body(config, in_one_process=in_one_process, ready_fd=ready_fd, cameras=cameras, villages=villages))
 
 
 @app.command
@@ -108,7 +108,7 @@ def demo(
     """
     from streamwatch.cli.demo import demo as body
 
-    return _await(body(villages, cameras, keep=keep, interval_s=interval, seed=seed, churn=churn, ready_fd=ready_fd))
+    return await_(body(villages, cameras, keep=keep, interval_s=interval, seed=seed, churn=churn, ready_fd=ready_fd))
 
 
 @app.command
@@ -152,7 +152,7 @@ def probe(
     """
     from streamwatch.cli.probe import probe as body
 
-    return _await(
+    return await_(
         body(
             urls,
             depth=depth,
@@ -190,7 +190,7 @@ def import_(
     """
     from streamwatch.cli.import_ import import_file as body
 
-    return _await(body(kind, file, config=config, dry_run=dry_run, on_error=on_error, as_json=json))
+    return await_(body(kind, file, config=config, dry_run=dry_run, on_error=on_error, as_json=json))
 
 
 @app.command
@@ -240,7 +240,7 @@ def simulate(
         log=log,
         fault_rate=churn,
     )
-    return _await(body(plan, inventory))
+    return await_(body(plan, inventory))
 
 
 @app.command(name="check-settings")
@@ -249,6 +249,12 @@ def check_settings(*, config: Config = None, json: Json = False) -> int:
     from streamwatch.cli.check_settings import check_settings as body
 
     return body(config, as_json=json)
+
+
+# Families of commands: a module each, imported when one of them is called.
+# app.command("streamwatch.cli.db:app", name="db")
+app.command("streamwatch.cli.user:app", name="user")
+app.command("streamwatch.cli.key:app", name="key")
 
 
 def call(arguments: Sequence[str]) -> int:
@@ -260,9 +266,9 @@ def call(arguments: Sequence[str]) -> int:
         return _complain(UsageError(f"no command {arguments[0]!r}: {hint}"), Exit.USAGE)
     try:
         words = [STDIN if word == "-" else word for word in arguments]  # the parser takes a lone hyphen for an option
-        status = app(words, exit_on_error=False, print_error=True, result_action="return_value")
-    except CycloptsError:
-        return Exit.USAGE
+        status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _complain(UsageError(f"{error} {_see(words)}"), Exit.USAGE)
     except UsageError as error:
         return _complain(error, Exit.USAGE)
     except ConfigError as error:
@@ -279,12 +285,25 @@ def call(arguments: Sequence[str]) -> int:
     return int(status or 0)
 
 
+def _see(words: Sequence[str]) -> str:
+    """Where a person reads what the call takes."""
+    path: list[str] = []
+    inner = app
+    for word in words:
+        if word.startswith("-") or word not in inner:
+            break
+        path.append(word)
+        inner = inner[word]
+    return f"See: {' '.join(['streamwatch', *path, '--help'])}"
+
+
 def _complain(error: StreamwatchError, status: Exit) -> int:
     print(f"streamwatch: {error}", file=sys.stderr)
     return status
 
 
-def _await(body: Coroutine[Any, Any, int]) -> int:
+def await_(body: Coroutine[Any, Any, int]) -> int:
+    """Runs the body of a command on a loop of its own; its exit status."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

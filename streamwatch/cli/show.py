@@ -5,6 +5,7 @@ Most of rich is imported when a terminal is there, and not before: a script in a
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -52,6 +53,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, file: Te
         _blocks(heads, lines, room, out)
         return
     _rich_table(heads, lines, numeric, widths, room, out)
+
+
+def print_json(found: object) -> None:
+    """Prints one value as one line of JSON on stdout: what `--json` promises, and nothing else."""
+    print(json.dumps(found, ensure_ascii=False))
 
 
 def fitted(natural: Sequence[int], room: int) -> list[int] | None:

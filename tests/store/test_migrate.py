@@ -7,35 +7,25 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from streamwatch.errors import ConfigError
-from streamwatch.store.migrate import upgrade
+from streamwatch.store.engine import default_url
+from streamwatch.store.migrate import Upgraded, known_revisions, require_current, schema, schema_of_tables, upgrade
 from streamwatch.store.tables import metadata
-
-SCHEMA = text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != 'alembic_version' ORDER BY name")
-
-
-def schema(connection: Connection) -> dict[str, list[str]]:
-    """What defines each table and index: the sorted words of its statement, since clause order does not matter."""
-    return {name: sorted(sql.replace(",", " ").split()) for name, sql in connection.execute(SCHEMA)}
 
 
 async def test_upgrade_gives_the_schema_of_the_tables(writer: AsyncEngine) -> None:
     """Nothing is missing, superfluous or different, down to WITHOUT ROWID and the names of constraints."""
-    memory = create_engine("sqlite://")
-    with memory.connect() as connection:
-        metadata.create_all(connection)
-        expected = schema(connection)
-    memory.dispose()
     async with writer.connect() as connection:
         actual = await connection.run_sync(schema)
         differences = await connection.run_sync(
             lambda sync: compare_metadata(MigrationContext.configure(sync), metadata),
         )
 
-    assert expected == actual
+    assert schema_of_tables() == actual
+    assert len(actual) > 20
     assert differences == []
 
 
@@ -44,9 +34,34 @@ async def test_upgrade_twice_changes_nothing(url: str, writer: AsyncEngine) -> N
     async with writer.begin() as connection:
         await connection.execute(text("INSERT INTO region (code, name) VALUES ('1', 'a county')"))
     await writer.dispose()
-    await upgrade(url)
+    newest = known_revisions()[0]
+    assert await upgrade(url) == Upgraded(newest, newest)
     async with writer.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM region"))).scalar_one() == 1
+
+
+async def test_upgrade_tells_from_and_to(tmp_path: Path) -> None:
+    """None where there was nothing."""
+    newest, *_, oldest = known_revisions()
+    assert (newest > oldest, oldest) == (True, "r0001")
+    assert await upgrade(default_url(tmp_path)) == Upgraded(None, newest)
+
+
+@pytest.mark.parametrize(
+    ("revision", "says"),
+    [("r0001", "run: streamwatch db upgrade"), ("r9999", "does not know"), (None, "no tables of streamwatch")],
+)
+async def test_a_schema_that_cannot_be_worked_with_is_named(
+    writer: AsyncEngine, revision: str | None, says: str, tmp_path: Path
+) -> None:
+    """Older, newer and foreign, each with its remedy; the current one passes."""
+    async with writer.connect() as connection:
+        await connection.run_sync(require_current, tmp_path)
+        await connection.execute(text("DELETE FROM alembic_version"))
+        if revision is not None:
+            await connection.execute(text("INSERT INTO alembic_version VALUES (:r)"), {"r": revision})
+        with pytest.raises(ConfigError, match=says):
+            await connection.run_sync(require_current, tmp_path)
 
 
 async def test_database_of_a_newer_version_is_refused(url: str, writer: AsyncEngine, tmp_path: Path) -> None:
