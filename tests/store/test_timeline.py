@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from streamwatch.errors import Blame, NotFoundError, UsageError
@@ -21,6 +21,8 @@ from streamwatch.store import batch as batch_module
 from streamwatch.store import timeline
 from streamwatch.store.rounds import HOUR_US, Mark, PackedHour
 from streamwatch.store.scoped import visited, within
+from streamwatch.store.stays import Move, note_moves
+from streamwatch.store.tables import camera as camera_table
 from streamwatch.store.tables import last_seen, observation, round_hour, segment
 from streamwatch.store.timeline import (
     Batch,
@@ -327,6 +329,51 @@ async def test_maintenance_that_makes_no_sense_is_refused(settled: AsyncEngine) 
             with pytest.raises(NotFoundError):
                 await add(connection, **foreign, scope=Scope(2))
         assert await maintenance_for(connection, EVERYTHING, [201, 301], 0, 99) == {}
+
+
+async def move(engine: AsyncEngine, number: int, from_: int, to: int, at_us: int) -> None:
+    """A camera goes to another village."""
+    async with engine.begin() as connection:
+        await note_moves(connection, [Move(number, from_, at_us)])
+        await connection.execute(update(camera_table).where(camera_table.c.id == number).values(village=to))
+
+
+async def test_last_look_of_a_moved_camera_is_found_where_it_was(settled: AsyncEngine) -> None:
+    """A look that changed nothing lies with the village that it was made for; the camera has left it since."""
+    await write(settled, standings=[stands(201, STREAM, NOON)])
+    await write(settled, rounds=[looked(201, NOON + 5 * S, Mark.AS_BEFORE)])
+    await move(settled, 201, 20, 30, NOON + 6 * S)
+    for scope in (EVERYTHING, Scope(3), Scope(2)):  # the county that it left keeps its figures
+        async with settled.connect() as connection:
+            assert [one.last_us for one in await standings(connection, scope, [201])] == [NOON + 5 * S]
+    assert await last_us(settled, 201) == {STREAM: NOON + 5 * S}
+
+    # The round of the village that it left was still under way: the latest of both rows counts.
+    await write(settled, rounds=[looked(201, NOON + 7 * S, Mark.AS_BEFORE, due_us=NOON + 7 * S)])
+    there = looked(201, NOON + 9 * S, Mark.AS_BEFORE)._replace(village=30)
+    await write(settled, rounds=[there])
+    async with settled.connect() as connection:
+        assert [one.last_us for one in await standings(connection, EVERYTHING, [201])] == [NOON + 9 * S]
+    assert await last_us(settled, 201) == {STREAM: NOON + 9 * S}
+
+
+async def test_maintenance_of_a_village_covers_who_was_there_meanwhile(settled: AsyncEngine) -> None:
+    """It begins with a camera's arrival and ends with its departure; the camera's own goes with it."""
+    async with settled.begin() as connection:
+        await add(connection, village=20, from_us=10, to_us=50)
+        await add(connection, village=30, from_us=30, to_us=60)
+        await add(connection, camera=201, from_us=70, to_us=80)
+    await move(settled, 201, 20, 30, 40)
+    async with settled.connect() as connection:
+        found = await maintenance_for(connection, EVERYTHING, [201, 202, 301], 0, 99)
+        late = await maintenance_for(connection, EVERYTHING, [201], 45, 99)
+
+    assert {camera: sorted(one) for camera, one in found.items()} == {
+        201: [Interval(10, 40), Interval(40, 60), Interval(70, 80)],
+        202: [Interval(10, 50)],
+        301: [Interval(30, 60)],
+    }
+    assert sorted(late[201]) == [Interval(40, 60), Interval(70, 80)]
 
 
 PARAMETERS = {
