@@ -24,7 +24,7 @@ def main() -> int:
     )
     parser.add_argument("--port", type=int, default=default.port, metavar="P", help="the same on all; 0 picks one")
     parser.add_argument("--control", default=default.control, metavar="HOST:PORT")
-    parser.add_argument("--inventory", type=Path, metavar="DIR", help="write villages.csv and cameras.csv there")
+    parser.add_argument("--inventory", type=Path, metavar="DIR", help="write the lists that import takes there")
     parser.add_argument("--log", type=Path, metavar="FILE", help="one JSON line a change")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep rendered clips there")
     parser.add_argument(
@@ -32,12 +32,15 @@ def main() -> int:
     )
     parser.add_argument("--hold", type=float, default=default.fault_hold_s, metavar="S", help="for about so long each")
     parser.add_argument("--installed-days-ago", type=int, metavar="N", help="what the inventory says of every camera")
+    parser.add_argument("--udp", type=float, default=default.udp, metavar="SHARE", help="serve datagrams only")
+    parser.add_argument("--both", type=float, default=default.both, metavar="SHARE", help="serve either way")
     given = parser.parse_args()
     try:
         plan = FarmPlan(
             villages=given.villages, cameras=given.cameras, seed=given.seed, bind=given.bind, port=given.port,
             control=given.control, cache_dir=given.cache, log=given.log, fault_rate=given.churn,
             fault_hold_s=given.hold, installed_days_ago=given.installed_days_ago,
+            udp=given.udp, both=given.both,
         )  # fmt: skip
         uvloop.run(simulate(plan, given.inventory))
     except UsageError as error:

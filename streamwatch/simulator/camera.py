@@ -7,6 +7,7 @@ import errno
 import socket
 from contextlib import suppress
 
+from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.dialects import Dialect
 from streamwatch.simulator.digest import proof
 from streamwatch.simulator.faults import SHOWN, Fault
@@ -29,12 +30,12 @@ class Camera:
 
     def __init__(
         self, *, code: str, name: str, village: str, scene: str, address: str, port: int, dialect: Dialect,
-        username: str, password: str, start: int, library: Library,
+        username: str, password: str, start: int, library: Library, carriage: Carriage,
     ) -> None:  # fmt: skip
         self.code, self.name, self.village, self.scene = code, name, village, scene
-        self.address, self.port, self.dialect = address, port, dialect
+        self.address, self.port, self.dialect, self.carriage = address, port, dialect, carriage
         self.username, self.password = username, password
-        self.proof = proof(username, dialect.realm, password, qop=dialect.qop)
+        self.proof = proof(username, dialect.realm, password, qop=dialect.qop, sha256=dialect.sha256)
         self.fault: Fault | None = None
         self._library = library
         self._starts = {stream: start % GOPS[stream] for stream in GOPS}
@@ -83,7 +84,7 @@ class Camera:
     def sweep(self, now: float) -> None:
         """Cuts sessions that neither play nor ask; `now` is the loop's time."""
         for session in list(self._sessions):
-            if not session.playing and now - session.heard_at > IDLE_S:
+            if session.abandoned(now, IDLE_S):
                 session.cut()
 
     def apply(self, fault: Fault | None) -> None:

@@ -152,6 +152,7 @@ class ControlServer:
                         "scene": c.scene,
                         "url": c.url,
                         "sub_url": c.sub_url,
+                        "transport": c.carriage.serves,
                         "fault": c.fault,
                     }
                     for c in self._ground.cameras

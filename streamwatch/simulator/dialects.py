@@ -26,6 +26,13 @@ class Dialect:
     session_timeout: str = ";timeout=60"
     sprop: bool = True
     rtp_info: bool = True
+    sha256: bool = False  # Digest with SHA-256 is offered before MD5 (RFC 7616 section 3.7); needs qop
+    get_parameter: bool = True  # else it is not in Public, and a method that is not there ends the connection
+
+    @property
+    def public(self) -> str:
+        """The Public header: the methods that are answered."""
+        return "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN" + (", GET_PARAMETER" if self.get_parameter else "")
 
 
 DIALECTS: tuple[Dialect, ...] = (
@@ -41,7 +48,14 @@ DIALECTS: tuple[Dialect, ...] = (
         session_timeout="; timeout=60",
     ),
     Dialect(
-        "LoboCam/1.7", "/ch0_0.h264", "/ch0_1.h264", track="streamid=0", cseq="Cseq", qop=False, session_timeout=""
+        "LoboCam/1.7",
+        "/ch0_0.h264",
+        "/ch0_1.h264",
+        track="streamid=0",
+        cseq="Cseq",
+        qop=False,
+        session_timeout="",
+        get_parameter=False,
     ),
     Dialect(
         "Baita-Media 3.2",
@@ -51,6 +65,7 @@ DIALECTS: tuple[Dialect, ...] = (
         absolute_control=True,
         content_base=False,
         rtp_info=False,
+        sha256=True,
     ),
     Dialect(
         "Songlin Embedded Net DVR",
@@ -59,6 +74,8 @@ DIALECTS: tuple[Dialect, ...] = (
         stap=False,
         sprop=False,
         realm="SL NVR 8",
+        sha256=True,
+        get_parameter=False,
     ),
 )
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import random
-import resource
 import signal
-import socket
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta, timezone
 from itertools import islice
 from pathlib import Path
@@ -20,39 +15,23 @@ import msgspec
 
 from streamwatch.clock import US, Clock, SystemClock, to_datetime
 from streamwatch.errors import ConfigError, NotFoundError, UsageError
-from streamwatch.simulator import inventory
+from streamwatch.simulator import equipment, inventory, lists
 from streamwatch.simulator.camera import Camera
+from streamwatch.simulator.carriage import Carriage, Serves, deal
 from streamwatch.simulator.control import ControlServer
-from streamwatch.simulator.dialects import DIALECTS
-from streamwatch.simulator.faults import Change, Fault, FaultLog
+from streamwatch.simulator.dialects import DIALECTS, Dialect
+from streamwatch.simulator.faults import Change, Fault, FaultLog, befalls, fits
 from streamwatch.simulator.library import Library
+from streamwatch.simulator.machine import addresses, free_port, raise_file_limit
+from streamwatch.simulator.plan import FarmPlan, checked
 
-FILES_A_CAMERA = 2  # its listener, and a session or the filler of a dead one
-FILES_BESIDE = 256  # the program's own, the control port, the cache
+__all__ = ["Farm", "FarmPlan", "simulate"]
+
 PORT_TRIES = 20
-MAX_DAYS = 36_500
 SWEEP_S = 15.0
+RECORDER_DIALECT = next(dialect for dialect in DIALECTS if "DVR" in dialect.server)
 SHANGHAI = timezone(timedelta(hours=8))  # no summer time since 1991
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKMNPQRSTUVWXYZ"
-
-
-@dataclass(frozen=True, slots=True)
-class FarmPlan:
-    """What to simulate. `port` 0 picks one that is free on every address; `fault_rate` is the share of cameras that are
-    faulty on average, by themselves, each for about `fault_hold_s` seconds. With `installed_days_ago` the inventory
-    says that all cameras were installed on that day (of Asia/Shanghai)."""
-
-    villages: int = 8
-    cameras: int = 240
-    seed: int = 1
-    bind: str = "127.1.0.0/16"
-    port: int = 0
-    control: str = "127.0.0.1:0"
-    cache_dir: Path | None = None
-    log: Path | None = None
-    fault_rate: float = 0.0
-    fault_hold_s: float = 300.0
-    installed_days_ago: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +46,25 @@ class Farm:
     """A running farm. Raises UsageError for a plan that cannot be, ConfigError where this machine cannot carry it."""
 
     def __init__(self, plan: FarmPlan, clock: Clock | None = None) -> None:
-        self._plan = _checked(plan)
+        self._plan = checked(plan)
         self._clock = clock or SystemClock()
         self._rng = random.Random(plan.seed)
         self._library = Library(plan.seed, plan.cache_dir)
         self._log: FaultLog | None = None
         self._control: ControlServer | None = None
         self._cameras: dict[str, Camera] = {}
+        self._recorders: dict[str, Camera] = {}
         self._standing: dict[str, _Standing] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.villages = inventory.villages(plan.villages, self._rng)
+        self._entries, carriages = _entries(plan, self.villages, self._rng)
+        self._carriages = dict(zip((entry.code for entry in self._entries), carriages, strict=True))
+        self._recorder_entries = equipment.recorders(self._entries, self.villages)
+        if sum(1 for _ in islice(addresses(plan.bind), self._devices)) < self._devices:
+            raise UsageError(
+                f"--bind {plan.bind} has fewer addresses than the {plan.cameras} cameras and "
+                f"{len(self._recorder_entries)} recorders: give a wider network"
+            )
         self.port = 0
 
     @property
@@ -92,12 +80,12 @@ class Farm:
 
     async def start(self) -> None:
         """Renders, opens every address and the control port. On an error nothing stays open."""
-        _raise_file_limit(self._plan.cameras)
+        datagram_cameras = sum(carriage.udp for carriage in self._carriages.values())
+        raise_file_limit(self._plan.cameras, len(self._recorder_entries), datagram_cameras)
         try:
             self._log = FaultLog(self._plan.log)
-            entries = inventory.cameras(self._plan.cameras, self.villages, self._rng)
-            await self._library.prepare({entry.scene for entry in entries})
-            self._open(entries)
+            await self._library.prepare({entry.scene for entry in self._entries})
+            self._open()
             self._control = ControlServer(self)
             await self._control.start(self._plan.control)
         except BaseException:
@@ -120,8 +108,8 @@ class Farm:
                 standing.timer.cancel()
         if self._control is not None:
             await self._control.aclose()
-        for camera in self._cameras.values():
-            camera.close()
+        for device in (*self._cameras.values(), *self._recorders.values()):
+            device.close()
         await self._library.aclose()
         if self._log is not None:
             self._log.close()
@@ -129,12 +117,22 @@ class Farm:
         await asyncio.sleep(0)  # lets cut connections finish
 
     def write_inventory(self, folder: Path) -> None:
-        """Writes villages.csv and cameras.csv; only after `start`, for the port is part of them."""
-        installed_on = ""
-        if self._plan.installed_days_ago is not None:
-            today = to_datetime(self._clock.utc_us()).astimezone(SHANGHAI)
-            installed_on = f"{today - timedelta(days=self._plan.installed_days_ago):%Y-%m-%d}"
-        inventory.write(folder, self.villages, self._cameras.values(), installed_on)
+        """Writes a CSV file for each kind that `import` takes; only after `start`, for the port is part of them."""
+        today = to_datetime(self._clock.utc_us()).astimezone(SHANGHAI).date()
+        installed = self._plan.installed_days_ago
+        rng = random.Random(self._plan.seed)
+        lists.write(
+            folder,
+            lists.Lists(
+                villages=self.villages,
+                lines=equipment.lines(self.villages),
+                recorders=[(entry, self._recorders[entry.code]) for entry in self._recorder_entries],
+                cameras=self.cameras,
+                points=equipment.points(self._entries, self.villages, rng),
+                facilities=equipment.facilities(self.villages, today, rng),
+                installed_on="" if installed is None else str(today - timedelta(days=installed)),
+            ),
+        )
 
     def standing(self) -> list[Change]:
         """The faults of now, by camera."""
@@ -148,9 +146,15 @@ class Farm:
         if fault is None:
             return camera, None
         try:
-            return camera, Fault(fault)
+            kind = Fault(fault)
         except ValueError:
             raise UsageError(f"no fault {fault!r}: take one of {', '.join(Fault)} or null") from None
+        if not fits(kind, camera.carriage):
+            raise UsageError(
+                f"camera {code} cannot have {kind}, because it serves {camera.carriage.serves}: GET /cameras says "
+                "which transport each one serves"
+            )
+        return camera, kind
 
     def set_fault(self, code: str, fault: str | None, until_us: int | None = None) -> Change:
         """Makes a camera faulty, or healthy with None; the farm clears the fault by itself at `until_us` (UTC).
@@ -189,42 +193,64 @@ class Farm:
         timer = asyncio.get_running_loop().call_later(left_us / US, self._arm, change, until_us)
         self._standing[change.camera] = _Standing(change, timer)
 
-    def _open(self, entries: list[inventory.CameraEntry]) -> None:
-        addresses = [str(address) for address in islice(_addresses(self._plan.bind), len(entries))]
-        cameras = [self._camera(entry, address) for entry, address in zip(entries, addresses, strict=True)]
+    @property
+    def _devices(self) -> int:
+        return len(self._entries) + len(self._recorder_entries)
+
+    def _open(self) -> None:
+        """Opens all devices, the cameras at the first addresses."""
+        places = [str(address) for address in islice(addresses(self._plan.bind), self._devices)]
+        makers = [DIALECTS[index % len(DIALECTS)] for index in range(len(self._entries))]
+        self._rng.shuffle(makers)
+        cameras = [self._camera(*one) for one in zip(self._entries, places, makers, strict=False)]
+        recorders = [
+            self._recorder(entry, address)
+            for entry, address in zip(self._recorder_entries, places[len(cameras) :], strict=True)
+        ]
+        devices = [*cameras, *recorders]
         for attempt in range(PORT_TRIES):
-            port = self._plan.port or _free_port(addresses[0])
+            port = self._plan.port or free_port(places[0])
             try:
-                for camera in cameras:
-                    camera.port = port
-                    camera.open()
+                for device in devices:
+                    device.port = port
+                    device.open()
             except OSError as error:
-                for opened in cameras:
+                for opened in devices:
                     opened.close()
                 if self._plan.port == 0 and attempt + 1 < PORT_TRIES:
                     continue  # somebody has that port on one of the addresses
                 raise ConfigError(
-                    f"cannot listen on {camera.address}:{port} ({error.strerror}): every camera needs an address of "
+                    f"cannot listen on {device.address}:{port} ({error.strerror}): every camera needs an address of "
                     "its own; Linux has all of 127.0.0.0/8, elsewhere add some to an interface and name them by --bind"
                 ) from error
             break
         self.port = port
         self._cameras = {camera.code: camera for camera in cameras}
+        self._recorders = {recorder.code: recorder for recorder in recorders}
 
-    def _camera(self, entry: inventory.CameraEntry, address: str) -> Camera:
+    def _camera(self, entry: inventory.CameraEntry, address: str, dialect: Dialect) -> Camera:
         rng = self._rng
         return Camera(
             code=entry.code, name=entry.name, village=entry.village, scene=entry.scene, address=address, port=0,
-            dialect=rng.choice(DIALECTS), username=rng.choice(("admin", "monitor", "viewer")),
-            password="".join(rng.choices(LETTERS, k=10)), start=rng.randrange(1000), library=self._library,
+            dialect=dialect, carriage=self._carriages[entry.code],
+            username=rng.choice(("admin", "monitor", "viewer")), password="".join(rng.choices(LETTERS, k=10)),
+            start=rng.randrange(1000), library=self._library,
+        )  # fmt: skip
+
+    def _recorder(self, entry: equipment.RecorderEntry, address: str) -> Camera:
+        """What a recorder is here: an RTSP device that shows its first channel, and has no recordings."""
+        return Camera(
+            code=entry.code, name=entry.name, village=entry.village, scene=entry.scene, address=address, port=0,
+            dialect=RECORDER_DIALECT, carriage=Carriage(), username="admin",
+            password="".join(self._rng.choices(LETTERS, k=10)), start=0, library=self._library,
         )  # fmt: skip
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             now = asyncio.get_running_loop().time()
-            for camera in self._cameras.values():
-                camera.sweep(now)
+            for device in (*self._cameras.values(), *self._recorders.values()):
+                device.sweep(now)
 
     async def _churn(self) -> None:
         """After the first ones a new fault whenever chance wants, each with its own end."""
@@ -238,59 +264,22 @@ class Farm:
         if healthy:
             hold_s = self._plan.fault_hold_s * self._rng.uniform(0.5, 1.5)
             until_us = self._clock.utc_us() + int(hold_s * US)
-            self.set_fault(self._rng.choice(healthy), self._rng.choice(list(Fault)), until_us)
+            code = self._rng.choice(healthy)
+            possible = [fault for fault in Fault if befalls(fault, self._carriages[code])]
+            self.set_fault(code, self._rng.choice(possible), until_us)
 
 
-def _checked(plan: FarmPlan) -> FarmPlan:
-    if not 1 <= plan.villages <= inventory.MAX_VILLAGES:
-        raise UsageError(f"villages is {plan.villages}: give 1 to {inventory.MAX_VILLAGES}")
-    if not 1 <= plan.cameras <= inventory.MAX_CAMERAS:
-        raise UsageError(f"cameras is {plan.cameras}: give 1 to {inventory.MAX_CAMERAS}")
-    if not 0 <= plan.port <= 0xFFFF:
-        raise UsageError(f"port is {plan.port}: give 0 (any) to 65535")
-    if plan.installed_days_ago is not None and not 0 <= plan.installed_days_ago <= MAX_DAYS:
-        raise UsageError(f"installed_days_ago is {plan.installed_days_ago}: give 0 to {MAX_DAYS}")
-    if not 0 <= plan.fault_rate < 1 or plan.fault_hold_s <= 0:
-        raise UsageError("fault_rate is a share from 0 to below 1, fault_hold_s seconds above 0")
-    if sum(1 for _ in islice(_addresses(plan.bind), plan.cameras)) < plan.cameras:
-        raise UsageError(
-            f"--bind {plan.bind} has fewer addresses than the {plan.cameras} cameras: give a wider network"
-        )
-    return plan
-
-
-def _addresses(bind: str) -> Iterator[ipaddress.IPv4Address]:
-    try:
-        network = ipaddress.IPv4Network(bind)
-    except ValueError as error:
-        raise UsageError(f"--bind {bind} is no IPv4 network such as 127.1.0.0/16: {error}") from None
-    return iter(network.hosts())
-
-
-def _free_port(address: str) -> int:
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot bind {address} ({error.strerror}): Linux has all of 127.0.0.0/8, elsewhere add the addresses "
-                "to an interface and name them by --bind"
-            ) from error
-        return int(probe.getsockname()[1])
-
-
-def _raise_file_limit(cameras: int) -> None:
-    """Raises the soft limit of open files to what `cameras` need. Raises ConfigError where the hard one is below it."""
-    need = cameras * FILES_A_CAMERA + FILES_BESIDE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= need:
-        return
-    if hard != resource.RLIM_INFINITY and hard < need:
-        raise ConfigError(
-            f"{cameras} cameras need {need} open files, the hard limit here is {hard}: raise it (ulimit -Hn, "
-            f"LimitNOFILE=) or simulate at most {max(0, (hard - FILES_BESIDE) // FILES_A_CAMERA)} cameras"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+def _entries(
+    plan: FarmPlan, villages: list[inventory.VillageEntry], rng: random.Random
+) -> tuple[list[inventory.CameraEntry], list[Carriage]]:
+    """The cameras and what each serves; who serves datagrams only has that in its name, for a newcomer to see."""
+    entries = inventory.cameras(plan.cameras, villages, rng)
+    carriages = deal(plan.cameras, plan.udp, plan.both, random.Random(plan.seed))
+    named = [
+        replace(entry, name=f"{entry.name}（UDP）") if carriage.serves is Serves.UDP else entry
+        for entry, carriage in zip(entries, carriages, strict=True)
+    ]
+    return named, carriages
 
 
 async def simulate(plan: FarmPlan, inventory_dir: Path | None = None) -> None:

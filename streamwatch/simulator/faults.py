@@ -10,6 +10,7 @@ from typing import IO
 import msgspec
 
 from streamwatch.clock import rfc3339, to_datetime
+from streamwatch.simulator.carriage import Carriage, Serves
 from streamwatch.simulator.render import Variant
 
 
@@ -24,9 +25,24 @@ class Fault(StrEnum):
     BUSY = "busy"  # 453 to SETUP
     NO_DATA = "no_data"  # PLAY succeeds, nothing flows
     NO_KEYFRAME = "no_keyframe"  # only P frames flow
+    LOSS = "loss"  # packets are lost on the way, some of every key frame
+    UDP_LOST = "udp_lost"  # SETUP and PLAY succeed, no datagram arrives: a firewall
+    TCP_REFUSED = "tcp_refused"  # a camera that served both transports serves datagrams only
     BLACKOUT = "blackout"
     BLUR = "blur"
     FROZEN = "frozen"  # one picture for ever, the clock runs on
+
+
+def fits(fault: Fault, carriage: Carriage) -> bool:
+    """Whether a camera that serves these transports can have that fault at all."""
+    if fault is Fault.UDP_LOST:
+        return carriage.udp
+    return fault is not Fault.TCP_REFUSED or carriage.serves is Serves.BOTH
+
+
+def befalls(fault: Fault, carriage: Carriage) -> bool:
+    """Whether chance may choose it: a camera that serves both loses its datagrams unseen, if nobody asks for them."""
+    return fits(fault, carriage) and not (fault is Fault.UDP_LOST and carriage.tcp)
 
 
 SHOWN: dict[Fault, Variant] = {Fault.BLACKOUT: Variant.BLACKOUT, Fault.BLUR: Variant.BLUR, Fault.FROZEN: Variant.FROZEN}

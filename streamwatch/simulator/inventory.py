@@ -1,13 +1,10 @@
-"""Invented villages and their cameras: names, codes, and the CSV files that `import` takes."""
+"""Invented villages and their cameras: names and codes."""
 
 from __future__ import annotations
 
-import csv
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 # No county has this code: provinces end at 82. Names are put together here; where one exists, it is by chance.
 COUNTY_CODE = "990101"
@@ -22,20 +19,6 @@ PLACES: tuple[tuple[str, str], ...] = (
     ("环村路", "road"), ("水塘边", "river"), ("祠堂巷", "lane"),
 )  # fmt: skip
 KINDS = ("枪机", "球机", "半球")
-VILLAGES_HEADING = ("code", "name", "region", "households", "population")
-CAMERAS_HEADING = (
-    "code",
-    "name",
-    "village",
-    "url",
-    "sub_url",
-    "username",
-    "password",
-    "recorder",
-    "recorder_channel",
-    "line",
-    "installed_on",
-)
 MAX_VILLAGES = len(_FIRST) * len(_SECOND)
 MAX_CAMERAS = 999_999  # six digits of serial
 
@@ -87,43 +70,3 @@ def cameras(count: int, among: Sequence[VillageEntry], rng: random.Random) -> li
         code = f"{COUNTY_CODE}01" + "01" + "132" + "1" + f"{serial:06d}"
         out.append(CameraEntry(code, f"{home.name}{where}{number}{rng.choice(KINDS)}", home.code, scene))
     return out
-
-
-class Listed(Protocol):
-    """A camera that can be written down: its entry and how it is reached."""
-
-    code: str
-    name: str
-    village: str
-    username: str
-    password: str
-
-    @property
-    def url(self) -> str:
-        """The main stream."""
-        ...
-
-    @property
-    def sub_url(self) -> str:
-        """The sub stream."""
-        ...
-
-
-def write(folder: Path, places: Iterable[VillageEntry], seen: Iterable[Listed], installed_on: str = "") -> None:
-    """Writes `villages.csv` and `cameras.csv` (UTF-8, columns of the import files) into `folder`, which is made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(
-        folder / "villages.csv", VILLAGES_HEADING,
-        ((v.code, v.name, v.region, v.households, v.households * 3) for v in places),
-    )  # fmt: skip
-    _write(
-        folder / "cameras.csv", CAMERAS_HEADING,
-        ((c.code, c.name, c.village, c.url, c.sub_url, c.username, c.password, "", "", "", installed_on) for c in seen),
-    )  # fmt: skip
-
-
-def _write(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(heading)
-        writer.writerows(rows)

@@ -1,13 +1,13 @@
 """The farm's own RTP packetiser for H.264 (RFC 6184) over RTSP's TCP framing (RFC 2326 section 10.12).
 
 A frame is packetised once for all sessions; a session copies the bytes and writes its own channel, sequence number,
-timestamp and SSRC over them. One frame is one `write`.
+timestamp and SSRC over them. Framed, one frame is one `write`; datagrams are the same packets without their framing.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from streamwatch.simulator.render import FPS, Clip
@@ -45,6 +45,12 @@ class Frame:
             for start in self.starts:
                 out[start + 1] = channel
         return out
+
+    def pieces(self, stamped: bytearray) -> Iterator[memoryview]:
+        """What `stamped` gave, packet by packet, each with its four bytes of framing before it."""
+        view = memoryview(stamped)
+        for index, start in enumerate(self.starts, 1):
+            yield view[start : self.starts[index] if index < len(self.starts) else len(stamped)]
 
 
 @dataclass(frozen=True, slots=True)

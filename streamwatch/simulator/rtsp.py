@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ REASONS = {
     503: "Service Unavailable",
 }  # RFC 2326 section 7.1.1
 
+_PAIR = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
+
 
 class RequestError(ValueError):
     """The bytes are no RTSP request: answer 400 and close."""
@@ -34,6 +37,38 @@ class Request:
     url: str
     headers: Mapping[str, str]
     body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One choice of a Transport header: channels of the RTSP connection, or a client's ports for RTP and RTCP."""
+
+    profile: str
+    datagrams: bool
+    pair: tuple[int, int]
+
+
+def wanted(transport: str) -> list[Wanted]:
+    """The choices of a Transport header (RFC 2326 section 12.39) in the client's order, without those that make no
+    sense here: multicast, other profiles than RTP/AVP, numbers out of range, datagrams without a port to go to."""
+    out = []
+    for choice in transport.split(","):
+        profile, *rest = (part.strip() for part in choice.split(";"))
+        parameters = {name.strip().lower(): value for name, _, value in (part.partition("=") for part in rest)}
+        kind = profile.upper()
+        datagrams = kind in ("RTP/AVP", "RTP/AVP/UDP")
+        if "multicast" in parameters or not (datagrams or kind == "RTP/AVP/TCP"):
+            continue
+        found = _PAIR.fullmatch(parameters.get("client_port" if datagrams else "interleaved", "").strip())
+        if found is None:
+            if not datagrams:
+                out.append(Wanted(profile, datagrams, (0, 1)))
+            continue
+        pair = (int(found[1]), int(found[2]) if found[2] else int(found[1]) + 1)
+        lowest, highest = (1, 0xFFFF) if datagrams else (0, 0xFF)
+        if lowest <= min(pair) and max(pair) <= highest:
+            out.append(Wanted(profile, datagrams, pair))
+    return out
 
 
 @dataclass(slots=True)
@@ -90,10 +125,11 @@ class RequestReader:
         return Request(parts[0], parts[1], headers, body)
 
 
-def reply(status: int, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-    """A reply's bytes; Content-Length is added where there is a body."""
+def reply(status: int, headers: Mapping[str, str | tuple[str, ...]], body: bytes = b"") -> bytes:
+    """A reply's bytes; several values are a header each; Content-Length is added where there is a body."""
     lines = [f"RTSP/1.0 {status} {REASONS[status]}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    for name, value in headers.items():
+        lines += [f"{name}: {one}" for one in ((value,) if isinstance(value, str) else value)]
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body

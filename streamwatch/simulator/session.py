@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import socket
 import struct
 from secrets import token_hex
 from typing import Protocol, cast
 
+from streamwatch.simulator.carriage import Carriage
+from streamwatch.simulator.carriers import Carrier, Datagrams, Interleaved
 from streamwatch.simulator.dialects import Dialect, describe
-from streamwatch.simulator.digest import Proof, answers, challenge, fields
+from streamwatch.simulator.digest import Proof, answers, challenges, fields
 from streamwatch.simulator.faults import Fault
-from streamwatch.simulator.packets import TICKS_A_FRAME, Frame, Reel
-from streamwatch.simulator.render import FPS
-from streamwatch.simulator.rtsp import Request, RequestError, RequestReader, reply
+from streamwatch.simulator.packets import Reel
+from streamwatch.simulator.playback import Footage, Playback
+from streamwatch.simulator.rtsp import Request, RequestError, RequestReader, Wanted, reply, wanted
 
-MAX_UNSENT = 1 << 20  # bytes; 20 key frames: who reads no faster than that is cut, as a camera with little memory does
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for no time
-MAX_LATE_S = 1.0  # behind by more, the pace starts anew instead of catching up in a burst
-_INTERLEAVED = re.compile(r"interleaved\s*=\s*(\d{1,3})", re.IGNORECASE)
-PUBLIC = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
+Headers = dict[str, str | tuple[str, ...]]
 
 
-class Source(Protocol):
+class Source(Footage, Protocol):
     """What a session asks of its camera."""
 
     address: str
     port: int
     dialect: Dialect
+    carriage: Carriage
     proof: Proof
-    fault: Fault | None
 
     def joined(self, session: Session) -> bool:
         """A connection came; False where the camera takes no more of them."""
@@ -41,21 +39,13 @@ class Source(Protocol):
         """A connection is gone."""
         ...
 
-    def showing(self, stream: str) -> Reel | None:
-        """What the camera shows now; None while that is still being rendered."""
-        ...
-
     async def shown(self, stream: str) -> Reel:
         """The same, waiting for the renderer."""
         ...
 
-    def next_start(self, stream: str) -> int:
-        """The group of pictures that the next PLAY begins with."""
-        ...
-
 
 class Session(asyncio.Protocol):
-    """Speaks the camera's dialect; obeys its fault at every request and at every group of pictures."""
+    """Speaks the camera's dialect; obeys its fault at every request."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -63,26 +53,27 @@ class Session(asyncio.Protocol):
         self._reader = RequestReader()
         self._nonce = ""
         self._id = ""
-        self._stream: str | None = None
         self._waiting: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._playback: Playback | None = None
         self._transport: asyncio.Transport | None = None
         self.heard_at = self._loop.time()
-        # The media: where in the loop, when the next frame is due, and the RTP numbers.
-        self._channel = 0
-        self._reel: Reel | None = None
-        self._gop = self._index = 0
-        self._due = 0.0
-        self._sequence, self._timestamp, self._ssrc = (
-            random.getrandbits(16),
-            random.getrandbits(32),
-            random.getrandbits(32),
-        )
 
     @property
     def playing(self) -> bool:
         """Whether PLAY was answered and TEARDOWN not yet seen."""
-        return self._timer is not None
+        return self._playback is not None and self._playback.playing
+
+    def abandoned(self, now: float, after_s: float) -> bool:
+        """Whether the peer neither asked nor, where that is what keeps it alive, took media for so long.
+
+        Who plays within the connection is heard by what the connection takes; datagrams leave whether or not
+        anybody is there.
+        """
+        carrier = self._playback.carrier if self._playback is not None else None
+        if carrier is not None and carrier.heard():
+            self.heard_at = now
+        spared = self.playing and carrier is not None and not carrier.datagrams
+        return not spared and now - self.heard_at > after_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Registers with the camera."""
@@ -126,14 +117,17 @@ class Session(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         dialect = self._source.dialect
-        headers = {dialect.cseq: request.headers.get("cseq", "0"), "Server": dialect.server}
-        answer = _ANSWERS.get(request.method)
-        if answer is None:
-            self._write(reply(405, headers | {"Allow": PUBLIC}))
-        elif request.method == "OPTIONS" or self._may(request, headers):
-            answer(self, request, headers)
+        headers: Headers = {dialect.cseq: request.headers.get("cseq", "0"), "Server": dialect.server}
+        answer = _ANSWERS.get(request.method) if request.method in dialect.public else None
+        if answer is not None:
+            if request.method == "OPTIONS" or self._may(request, headers):
+                answer(self, request, headers)
+        elif dialect.get_parameter:
+            self._write(reply(405, headers | {"Allow": dialect.public}))
+        elif self._transport is not None:
+            self._transport.close()
 
-    def _may(self, request: Request, headers: dict[str, str]) -> bool:
+    def _may(self, request: Request, headers: Headers) -> bool:
         """Checks the Digest answer; without a right one the reply is 401 with this connection's nonce."""
         source, dialect = self._source, self._source.dialect
         given = fields(request.headers.get("authorization", ""))
@@ -143,17 +137,14 @@ class Session(asyncio.Protocol):
                 return True
         stale = bool(given) and given.get("nonce") != self._nonce
         self._nonce = self._nonce or token_hex(16)
-        self._write(
-            reply(
-                401, headers | {"WWW-Authenticate": challenge(dialect.realm, self._nonce, qop=dialect.qop, stale=stale)}
-            )
-        )
+        asked = challenges(dialect.realm, self._nonce, qop=dialect.qop, sha256=dialect.sha256, stale=stale)
+        self._write(reply(401, headers | {"WWW-Authenticate": asked}))
         return False
 
-    def _options(self, _request: Request, headers: dict[str, str]) -> None:
-        self._write(reply(200, headers | {"Public": PUBLIC}))
+    def _options(self, _request: Request, headers: Headers) -> None:
+        self._write(reply(200, headers | {"Public": self._source.dialect.public}))
 
-    def _describe(self, request: Request, headers: dict[str, str]) -> None:
+    def _describe(self, request: Request, headers: Headers) -> None:
         stream = self._named(request.url)
         if stream is None or self._source.fault is Fault.NOT_FOUND:
             self._write(reply(404, headers))
@@ -164,68 +155,84 @@ class Session(asyncio.Protocol):
             return
         self._describe_now(reel, request.url, headers)
 
-    async def _describe_later(self, stream: str, url: str, headers: dict[str, str]) -> None:
+    async def _describe_later(self, stream: str, url: str, headers: Headers) -> None:
         reel = await self._source.shown(stream)
         self._waiting = None
         self._describe_now(reel, url, headers)
         self._answer_all()
 
-    def _describe_now(self, reel: Reel, url: str, headers: dict[str, str]) -> None:
+    def _describe_now(self, reel: Reel, url: str, headers: Headers) -> None:
         base = url.rstrip("/")
-        extra = {"Content-Type": "application/sdp"}
+        extra: Headers = {"Content-Type": "application/sdp"}
         if self._source.dialect.content_base:
             extra["Content-Base"] = base + "/"
         self._write(reply(200, headers | extra, describe(self._source.dialect, base, self._source.address, reel)))
 
-    def _setup(self, request: Request, headers: dict[str, str]) -> None:
-        transport = request.headers.get("transport", "")
+    def _setup(self, request: Request, headers: Headers) -> None:
         stream = self._named(request.url, self._source.dialect.track)
         if stream is None:
             self._write(reply(404, headers))
         elif self._source.fault is Fault.BUSY:
             self._write(reply(453, headers))
-        elif "/TCP" not in transport.upper():
-            self._write(reply(461, headers))
-        elif self._timer is not None:
+        elif self.playing:
             self._write(reply(455, headers))
         else:
-            found = _INTERLEAVED.search(transport)
-            self._channel = int(found[1]) & 0xFF if found else 0
-            self._stream, self._id = stream, self._id or token_hex(4).upper()
-            pair = f"{self._channel}-{self._channel + 1}"
-            extra = {
-                "Session": self._id + self._source.dialect.session_timeout,
-                "Transport": f"RTP/AVP/TCP;unicast;interleaved={pair};ssrc={self._ssrc:08X}",
-            }
-            self._write(reply(200, headers | extra))
+            choices = wanted(request.headers.get("transport", ""))
+            choice = next((choice for choice in choices if self._takes(choice)), None)
+            if choice is None:
+                self._write(reply(self._source.carriage.refusal, headers))
+                return
+            self._stop()
+            ssrc = random.getrandbits(32)
+            carrier = self._open(choice, ssrc)
+            if carrier is None:
+                self._write(reply(503, headers))
+                return
+            self._playback = Playback(self._source, stream, carrier, ssrc, self.cut)
+            self._id = self._id or token_hex(4).upper()
+            session = self._id + self._source.dialect.session_timeout
+            self._write(reply(200, headers | {"Session": session, "Transport": carrier.reply}))
 
-    def _play(self, request: Request, headers: dict[str, str]) -> None:
+    def _takes(self, choice: Wanted) -> bool:
+        if choice.datagrams:
+            return self._source.carriage.udp
+        return self._source.carriage.tcp and self._source.fault is not Fault.TCP_REFUSED
+
+    def _open(self, choice: Wanted, ssrc: int) -> Carrier | None:
+        """The way out that was asked for; None where the machine has no port or file descriptor left for it."""
+        assert self._transport is not None
+        if not choice.datagrams:
+            return Interleaved(self._transport, choice.pair[0], ssrc)
+        peer = self._transport.get_extra_info("peername")[0]
+        try:
+            return Datagrams(self._source.address, peer, choice.pair, choice.profile, ssrc)
+        except OSError:
+            return None
+
+    def _play(self, request: Request, headers: Headers) -> None:
         if not self._in_session(request, headers):
             return
-        if self._stream is None:
+        playback = self._playback
+        if playback is None:
             self._write(reply(455, headers))
             return
-        extra = {"Session": self._id, "Range": "npt=now-"}
+        extra: Headers = {"Session": self._id, "Range": "npt=now-"}
         if self._source.dialect.rtp_info:
-            extra["RTP-Info"] = f"url={request.url};seq={self._sequence};rtptime={self._timestamp}"
+            extra["RTP-Info"] = f"url={request.url};seq={playback.sequence};rtptime={playback.timestamp}"
         self._write(reply(200, headers | extra))
-        if self._timer is None:
-            self._gop, self._index, self._reel = self._source.next_start(self._stream), 0, None
-            self._due = self._loop.time()
-            self._tick()
+        playback.start()
 
-    def _get_parameter(self, request: Request, headers: dict[str, str]) -> None:
+    def _get_parameter(self, request: Request, headers: Headers) -> None:
         if self._in_session(request, headers):
             self._write(reply(200, headers | ({"Session": self._id} if self._id else {})))
 
-    def _teardown(self, request: Request, headers: dict[str, str]) -> None:
+    def _teardown(self, request: Request, headers: Headers) -> None:
         if self._in_session(request, headers):
             self._stop()
-            self._stream = None
             self._write(reply(200, headers))
             self._id = ""
 
-    def _in_session(self, request: Request, headers: dict[str, str]) -> bool:
+    def _in_session(self, request: Request, headers: Headers) -> bool:
         named = request.headers.get("session", "").partition(";")[0].strip()
         if named == self._id or (request.method == "GET_PARAMETER" and not named):
             return True
@@ -242,44 +249,10 @@ class Session(asyncio.Protocol):
                 return stream if rest == track else None
         return None
 
-    def _tick(self) -> None:
-        """Sends the frame that is due and arms the timer for the next one."""
-        due = self._next_frame()
-        transport = self._transport
-        if due is not None and transport is not None:
-            if transport.get_write_buffer_size() > MAX_UNSENT:
-                self.cut()
-                return
-            transport.write(due.stamped(self._channel, self._sequence, self._timestamp, self._ssrc))
-            self._sequence = (self._sequence + len(due.starts)) & 0xFFFF
-        self._timestamp = (self._timestamp + TICKS_A_FRAME) & 0xFFFFFFFF
-        self._due += 1 / FPS
-        now = self._loop.time()
-        if self._due < now - MAX_LATE_S:
-            self._due = now
-        self._timer = self._loop.call_at(self._due, self._tick)
-
-    def _next_frame(self) -> Frame | None:
-        """The next frame of the loop, or None where the camera's fault leaves it out."""
-        assert self._stream is not None
-        if self._index == 0:
-            self._reel = self._source.showing(self._stream) or self._reel
-        if self._reel is None:
-            return None
-        gop = self._reel.gops[self._gop % len(self._reel.gops)]
-        index = self._index
-        self._index += 1
-        if self._index == len(gop):
-            self._index, self._gop = 0, self._gop + 1
-        fault = self._source.fault
-        if fault in (Fault.NO_DATA, Fault.SILENT) or (fault is Fault.NO_KEYFRAME and index == 0):
-            return None
-        return gop[index]
-
     def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._playback is not None:
+            self._playback.close()
+            self._playback = None
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:

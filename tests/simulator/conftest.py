@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 import re
 import signal
@@ -12,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import md5
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,6 +57,12 @@ class Running:
         status, answer = self.ask("/faults", {"camera": camera["code"], "fault": name, "until": until})
         assert status == 200, answer
 
+    def serving(self, *transports: str) -> list[dict[str, str]]:
+        """The cameras that serve one of these transports."""
+        items = self.ask("/cameras")[1]["items"]
+        codes = [item["code"] for item in items if item["transport"] in transports]
+        return [camera for camera in self.cameras if camera["code"] in codes]
+
     def log(self) -> list[dict[str, Any]]:
         """The log so far."""
         return [json.loads(line) for line in (self.folder / "log.jsonl").read_text("utf-8").splitlines()]
@@ -74,39 +82,52 @@ def start(folder: Path, cache: Path, *more: str) -> tuple[subprocess.Popen[bytes
     return process, json.loads(line)
 
 
+@contextlib.contextmanager
+def run(folder: Path, cache: Path, *more: str) -> Iterator[Running]:
+    """A farm process with its inventory and its log, ended with exit status 0."""
+    process, ready = start(folder, cache, "--villages", "1", "--log", str(folder / "log.jsonl"), *more)
+    try:
+        with (folder / "cameras.csv").open(encoding="utf-8", newline="") as file:
+            cameras = list(csv.DictReader(file))
+        yield Running(ready["control"], ready["port"], cameras, folder, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+        process.stdout.close()  # type: ignore[union-attr]
+
+
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory, clip_cache: Path) -> Iterator[Running]:
-    """The farm of this session."""
-    import csv
+    """The farm of this session: cameras that speak TCP, as most do."""
+    with run(tmp_path_factory.mktemp("farm"), clip_cache, "--cameras", str(CAMERAS), "--bind", "127.9.0.0/24",
+             "--udp", "0", "--both", "0") as farm:  # fmt: skip
+        yield farm
 
-    folder = tmp_path_factory.mktemp("farm")
-    process, ready = start(
-        folder,
-        clip_cache,
-        "--cameras",
-        str(CAMERAS),
-        "--villages",
-        "1",
-        "--log",
-        str(folder / "log.jsonl"),
-        "--bind",
-        "127.9.0.0/24",
-    )
-    with (folder / "cameras.csv").open(encoding="utf-8", newline="") as file:
-        cameras = list(csv.DictReader(file))
-    yield Running(ready["control"], ready["port"], cameras, folder, process)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE_S) == 0
-    process.stdout.close()  # type: ignore[union-attr]
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory, clip_cache: Path) -> Iterator[Running]:
+    """A farm of twelve: six serve UDP only, three either, three TCP only."""
+    with run(tmp_path_factory.mktemp("mixed"), clip_cache, "--cameras", "12", "--bind", "127.9.1.0/24",
+             "--udp", "0.5", "--both", "0.25") as farm:  # fmt: skip
+        yield farm
+
+
+def _healthy(farm: Running) -> Iterator[Running]:
+    yield farm
+    for item in farm.ask("/faults")[1]["items"]:
+        farm.ask("/faults", {"camera": item["camera"], "fault": None})
 
 
 @pytest.fixture
 def farm(running: Running) -> Iterator[Running]:
     """The farm, all cameras healthy before and after."""
-    yield running
-    _, standing = running.ask("/faults")
-    for item in standing["items"]:
-        running.ask("/faults", {"camera": item["camera"], "fault": None})
+    yield from _healthy(running)
+
+
+@pytest.fixture
+def either(mixed: Running) -> Iterator[Running]:
+    """The mixed farm, all cameras healthy before and after."""
+    yield from _healthy(mixed)
 
 
 @dataclass
@@ -116,10 +137,6 @@ class Reply:
     status: int
     headers: dict[str, str]
     body: str
-
-
-def _hex(text: str) -> str:
-    return md5(text.encode()).hexdigest()
 
 
 @dataclass
@@ -133,6 +150,8 @@ class Talk:
     session: str = ""
     sequence: int = 0
     authorization: dict[str, str] = field(default_factory=dict)
+    algorithm: str = "MD5"
+    ports: tuple[socket.socket, socket.socket] | None = None
 
     def __post_init__(self) -> None:
         self.url = self.camera[self.stream]
@@ -146,6 +165,8 @@ class Talk:
     def __exit__(self, *_: object) -> None:
         self.file.close()
         self.socket.close()
+        for port in self.ports or ():
+            port.close()
 
     def send(self, method: str, url: str, **headers: str) -> None:
         """Writes one request."""
@@ -157,15 +178,19 @@ class Talk:
         if self.authorization:
             user, password = self.camera["username"], self.password or self.camera["password"]
             realm, nonce = self.authorization["realm"], self.authorization["nonce"]
-            first, second = _hex(f"{user}:{realm}:{password}"), _hex(f"{method}:{url}")
-            text = f'Digest username="{user}", realm="{realm}", nonce="{nonce}", uri="{url}", '
+            named = f"algorithm={self.algorithm}, " if self.algorithm != "MD5" else ""
+            first, second = self._hex(f"{user}:{realm}:{password}"), self._hex(f"{method}:{url}")
+            text = f'Digest {named}username="{user}", realm="{realm}", nonce="{nonce}", uri="{url}", '
             if "qop" in self.authorization:
-                proof = _hex(f"{first}:{nonce}:00000001:c0ffee:auth:{second}")
+                proof = self._hex(f"{first}:{nonce}:00000001:c0ffee:auth:{second}")
                 text += f'qop=auth, nc=00000001, cnonce="c0ffee", response="{proof}"'
             else:
-                text += f'response="{_hex(f"{first}:{nonce}:{second}")}"'
+                text += f'response="{self._hex(f"{first}:{nonce}:{second}")}"'
             lines.append(f"Authorization: {text}")
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+
+    def _hex(self, text: str) -> str:
+        return (md5 if self.algorithm == "MD5" else sha256)(text.encode()).hexdigest()
 
     def reply(self) -> Reply:
         """Reads one reply."""
@@ -174,7 +199,8 @@ class Talk:
         headers: dict[str, str] = {}
         while line := self.file.readline().decode().strip():
             name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
+            before = headers.get(name.lower())
+            headers[name.lower()] = value.strip() if before is None else f"{before}, {value.strip()}"
         return Reply(int(first.split()[1]), headers, self.file.read(int(headers.get("content-length", 0))).decode())
 
     def ask(self, method: str, url: str | None = None, **headers: str) -> Reply:
@@ -202,8 +228,19 @@ class Talk:
         assert self.setup().status == 200
         return self.ask("PLAY")
 
+    def datagrams(self, address: str = "127.0.0.1") -> Reply:
+        """DESCRIBE, and SETUP over UDP to two ports of ours; the last reply."""
+        self.ports = tuple(socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))  # type: ignore[assignment]
+        for port in self.ports or ():
+            port.bind((address, 0))
+            port.settimeout(self.timeout)
+        first, second = (port.getsockname()[1] for port in self.ports or ())
+        return self.setup(f"RTP/AVP;unicast;client_port={first}-{second}")
+
     def packet(self) -> tuple[int, bytes]:
-        """One interleaved packet: its channel and the RTP packet."""
+        """One RTP packet, and its channel where it is interleaved, else 0."""
+        if self.ports is not None:
+            return 0, self.ports[0].recv(2048)
         head = self.file.read(4)
         assert head[:1] == b"$", head
         return head[1], self.file.read(int.from_bytes(head[2:], "big"))

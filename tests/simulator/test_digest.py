@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import md5
+
 import pytest
 
-from streamwatch.simulator.digest import answers, challenge, fields, proof
+from streamwatch.simulator.digest import answers, challenges, fields, proof
 
 # RFC 2617 section 3.5
 RFC = (
@@ -33,12 +35,13 @@ def test_the_example_of_the_rfc_is_right() -> None:
         ("0a4f", "0a4e"),
         ("6629", "662a"),
         ("qop=auth, ", ""),
+        ("qop=auth", "qop=auth-int"),
         ("Digest ", "Basic "),
         ('response="6629', 'response="村'),
     ],
 )
 def test_any_other_value_is_wrong(old: str, new: str) -> None:
-    """Each field takes part in the proof, and qop may not be left out where it was offered."""
+    """Each field takes part in the proof; qop changes what is to be computed."""
     wanted = proof("Mufasa", "testrealm@host.com", "Circle Of Life", qop=True)
     assert old in RFC
 
@@ -59,10 +62,50 @@ def test_the_password_the_method_and_an_unoffered_qop_matter() -> None:
     )
 
 
-def test_a_challenge_names_what_is_offered() -> None:
-    """qop and stale are there when they are meant."""
-    assert challenge("r", "n", qop=False) == 'Digest realm="r", nonce="n"'
-    assert (
-        challenge("r", "n", qop=True, stale=True)
-        == 'Digest realm="r", nonce="n", algorithm=MD5, qop="auth", stale=true'
+def test_challenges_name_what_is_offered() -> None:
+    """qop and stale are there when they are meant; SHA-256 is offered before MD5 and never without qop."""
+    assert challenges("r", "n", qop=False) == ('Digest realm="r", nonce="n"',)
+    assert challenges("r", "n", qop=True, stale=True) == (
+        'Digest realm="r", nonce="n", algorithm=MD5, qop="auth", stale=true',
     )
+    assert challenges("r", "n", qop=True, sha256=True) == (
+        'Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth"',
+        'Digest realm="r", nonce="n", algorithm=MD5, qop="auth"',
+    )
+    assert challenges("r", "n", qop=False, sha256=True) == challenges("r", "n", qop=False)
+
+
+def test_qop_may_be_left_out_where_it_was_offered() -> None:
+    """RFC 2617 section 3.2.2: who knows RFC 2069 only computes response without it, as GStreamer does."""
+    first, second = (md5(text.encode()).hexdigest() for text in ("u:r:p", "PLAY:rtsp://h/"))
+    given = {"username": "u", "realm": "r", "nonce": "n", "uri": "rtsp://h/"}
+    given["response"] = md5(f"{first}:n:{second}".encode()).hexdigest()
+
+    for qop in (True, False):
+        assert answers(given, method="PLAY", proof=proof("u", "r", "p", qop=qop), nonce="n")
+
+
+# RFC 7616 section 3.9.1
+RFC7616 = (
+    'Digest username="Mufasa", realm="http-auth@example.org", uri="/dir/index.html", algorithm={}, '
+    'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001, '
+    'cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", qop=auth, response="{}", '
+    'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+)
+RESPONSES = {
+    "MD5": "8ca523f5e9506fed4657c9700eebdbec",
+    "SHA-256": "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
+}
+
+
+@pytest.mark.parametrize("algorithm", RESPONSES)
+def test_the_examples_of_the_newer_rfc_are_right(algorithm: str) -> None:
+    """RFC 7616's answers prove their password where both are offered, and SHA-256's nothing where it is not."""
+    given = fields(RFC7616.format(algorithm, RESPONSES[algorithm]))
+    nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
+    words = ("Mufasa", "http-auth@example.org", "Circle of Life")
+
+    assert answers(given, method="GET", proof=proof(*words, qop=True, sha256=True), nonce=nonce)
+    assert not answers(given | {"response": "0"}, method="GET", proof=proof(*words, qop=True, sha256=True), nonce=nonce)
+    old = answers(given, method="GET", proof=proof(*words, qop=True), nonce=nonce)
+    assert old == (algorithm == "MD5")

@@ -7,9 +7,11 @@ import random
 
 import pytest
 
-from streamwatch.simulator.inventory import CAMERAS_HEADING, MAX_VILLAGES, VILLAGES_HEADING, cameras, villages
+from streamwatch.inventory.csvfile import parse_file
+from streamwatch.simulator.inventory import MAX_VILLAGES, cameras, villages
+from streamwatch.simulator.lists import HEADINGS
 from streamwatch.simulator.scenes import SCENES
-from tests.simulator.conftest import CAMERAS, Running
+from tests.simulator.conftest import CAMERAS, Running, Talk
 
 
 def test_files_parse_with_the_agreed_headings(farm: Running) -> None:
@@ -19,8 +21,8 @@ def test_files_parse_with_the_agreed_headings(farm: Running) -> None:
         places = list(csv.DictReader(file))
 
     assert raw.startswith(b"code,name,village,url,sub_url,")
-    assert tuple(places[0]) == VILLAGES_HEADING
-    assert tuple(farm.cameras[0]) == CAMERAS_HEADING
+    assert tuple(places[0]) == HEADINGS["villages"]
+    assert tuple(farm.cameras[0]) == HEADINGS["cameras"]
     assert len(farm.cameras) == CAMERAS
     assert {camera["village"] for camera in farm.cameras} <= {place["code"] for place in places}
     assert len({camera["url"] for camera in farm.cameras}) == CAMERAS
@@ -28,6 +30,60 @@ def test_files_parse_with_the_agreed_headings(farm: Running) -> None:
         assert camera["url"].startswith("rtsp://127.9.0.")
         assert f":{farm.port}/" in camera["sub_url"]
         assert camera["password"] and camera["password"] not in camera["url"]
+
+
+def rows(farm: Running, kind: str) -> list[dict[str, str]]:
+    """A list as the farm wrote it."""
+    with (farm.folder / f"{kind}.csv").open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        assert tuple(reader.fieldnames or ()) == HEADINGS[kind]
+        return list(reader)
+
+
+@pytest.mark.parametrize("kind", HEADINGS)
+def test_import_takes_every_list_as_it_is(farm: Running, kind: str) -> None:
+    """The product's own reader rejects no line."""
+    parsed = parse_file(farm.folder / f"{kind}.csv", kind)
+
+    assert parsed.rejected == ()
+    assert len(parsed.rows) == len(rows(farm, kind)) > 0
+
+
+def test_the_lists_name_each_other(farm: Running) -> None:
+    """Every code that a list names is in the list that it means; what belongs together is in one village."""
+    village = {kind: {row["code"]: row["village"] for row in rows(farm, kind)} for kind in ("recorders", "cameras")}
+    homes = {row["code"] for row in rows(farm, "villages")}
+    parents = {row["code"]: row["parent"] for row in rows(farm, "lines")}
+    cameras = rows(farm, "cameras")
+
+    assert {
+        home for kind in ("points", "facilities", "recorders") for home in (r["village"] for r in rows(farm, kind))
+    } == homes
+    assert {code for code in parents.values() if code} <= {code for code, parent in parents.items() if not parent}
+    for camera in cameras:
+        assert village["recorders"][camera["recorder"]] == camera["village"]
+        assert parents[camera["line"]] in parents
+    channels = [(camera["recorder"], int(camera["recorder_channel"])) for camera in cameras]
+    assert len(set(channels)) == len(channels)
+    assert {channel for _, channel in channels} == set(range(1, 17))
+    filled = [point for point in rows(farm, "points") if point["camera"]]
+    assert all(village["cameras"][point["camera"]] == point["village"] for point in filled)
+    assert sorted(point["camera"] for point in filled) == sorted(village["cameras"])
+    assert len(rows(farm, "points")) == len(filled) + len(homes)
+    assert {row["kind"] for row in rows(farm, "facilities")} == {
+        "household_alarm", "intrusion_alarm", "broadcast", "access_control", "electronic_fence",
+    }  # fmt: skip
+
+
+def test_a_recorder_is_a_device_of_its_own(farm: Running) -> None:
+    """Its address is no camera's, and it answers there with its own password and shows a channel."""
+    recorders = rows(farm, "recorders")
+
+    assert len(recorders) == 2
+    assert {row["url"] for row in recorders}.isdisjoint(camera["url"] for camera in farm.cameras)
+    with Talk(recorders[0], stream="url") as talk:
+        assert talk.play().status == 200
+        assert talk.frame()
 
 
 @pytest.mark.parametrize(("homes", "count"), [(1, 1), (8, 240), (5, 3), (MAX_VILLAGES, 2000)])

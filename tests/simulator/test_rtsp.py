@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.simulator.rtsp import MAX_BODY, MAX_HEAD, Request, RequestError, RequestReader, reply
+from streamwatch.simulator.rtsp import MAX_BODY, MAX_HEAD, Request, RequestError, RequestReader, reply, wanted
 
 STREAM = (
     b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"
@@ -69,3 +69,36 @@ def test_a_reply_states_the_length_of_its_body() -> None:
     """Content-Length counts bytes and is absent without a body."""
     assert reply(200, {"CSeq": "7"}) == b"RTSP/1.0 200 OK\r\nCSeq: 7\r\n\r\n"
     assert reply(404, {}, "村".encode()).endswith(b"Content-Length: 3\r\n\r\n\xe6\x9d\x91")
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("RTP/AVP/TCP;unicast;interleaved=0-1", [("RTP/AVP/TCP", False, (0, 1))]),
+        ("RTP/AVP/TCP; unicast; Interleaved = 6", [("RTP/AVP/TCP", False, (6, 7))]),
+        ("rtp/avp/tcp", [("rtp/avp/tcp", False, (0, 1))]),
+        ("RTP/AVP;unicast;client_port=5000-5001", [("RTP/AVP", True, (5000, 5001))]),
+        ("RTP/AVP/UDP;unicast;client_port=5000;mode=play", [("RTP/AVP/UDP", True, (5000, 5001))]),
+        (
+            "RTP/AVP;unicast;client_port=5000-5001, RTP/AVP/TCP;interleaved=2-3",
+            [("RTP/AVP", True, (5000, 5001)), ("RTP/AVP/TCP", False, (2, 3))],
+        ),
+        ("RTP/AVP;unicast", []),
+        ("RTP/AVP;unicast;client_port=0-1", []),
+        ("RTP/AVP;unicast;client_port=65535", []),
+        ("RTP/AVP;multicast;client_port=5000-5001", []),
+        ("RTP/SAVP;unicast;client_port=5000-5001", []),
+        ("RTP/AVP/TCP;interleaved=255-256", []),
+        ("", []),
+    ],
+)
+def test_a_transport_header_says_what_is_wanted(header: str, expected: list[tuple[str, bool, tuple[int, int]]]) -> None:
+    """Choices in the client's order; what makes no sense here is left out."""
+    assert [(one.profile, one.datagrams, one.pair) for one in wanted(header)] == expected
+
+
+@given(st.text(max_size=200))
+def test_no_transport_header_raises(header: str) -> None:
+    """Whatever a peer writes, numbers that come out fit their field."""
+    for one in wanted(header):
+        assert 0 <= min(one.pair) <= max(one.pair) <= (65_535 if one.datagrams else 255)

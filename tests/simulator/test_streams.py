@@ -98,17 +98,63 @@ def test_frames_keep_coming_after_the_first(farm: Running) -> None:
 
 
 def test_a_keepalive_is_answered_before_play(farm: Running) -> None:
-    """OPTIONS needs no password; GET_PARAMETER with and without a session succeeds."""
-    with Talk(farm.cameras[4]) as talk:
-        assert "GET_PARAMETER" in talk.ask("OPTIONS").headers["public"]
+    """OPTIONS needs no password; where GET_PARAMETER is offered it succeeds with and without a session."""
+    with Talk(next(iter(offering(farm, "GET_PARAMETER")))) as talk:
         assert talk.ask("GET_PARAMETER").status == 200
         talk.setup()
         assert talk.ask("GET_PARAMETER").status == 200
 
 
+def offering(farm: Running, method: str, *, offered: bool = True) -> list[dict[str, str]]:
+    """The cameras that have this method in Public, or have it not."""
+    found = []
+    for camera in farm.cameras:
+        with Talk(camera) as talk:
+            if (method in talk.ask("OPTIONS").headers["public"]) == offered:
+                found.append(camera)
+    return found
+
+
+def test_a_camera_that_does_not_offer_get_parameter_ends_the_connection_over_it(farm: Running) -> None:
+    """Some firmware knows OPTIONS as the only keepalive: anything that it does not know closes the connection."""
+    strict = offering(farm, "GET_PARAMETER", offered=False)
+    assert len(strict) >= 2
+    for camera in strict:
+        with Talk(camera) as talk:
+            talk.setup()
+            assert talk.ask("OPTIONS").status == 200
+            talk.send("GET_PARAMETER", talk.url)
+            assert talk.file.read() == b""
+
+
+def test_some_cameras_offer_sha_256_before_md5_and_take_either(farm: Running) -> None:
+    """Two challenges, the stronger first (RFC 7616); each gets in, FFmpeg by MD5; elsewhere SHA-256 does not."""
+    both, alone = [], []
+    for camera in farm.cameras:
+        with Talk(camera) as talk:
+            talk.send("DESCRIBE", talk.url)
+            (both if "algorithm=SHA-256" in (asked := talk.reply().headers["www-authenticate"]) else alone).append(
+                camera
+            )
+        assert asked.find("SHA-256") < max(0, asked.find("MD5")) or camera in alone
+    assert both
+    assert alone
+    for camera in both:
+        with Talk(camera, algorithm="SHA-256") as talk:
+            assert talk.play().status == 200
+        with Talk(camera) as talk:
+            assert talk.play().status == 200
+        with av.open(
+            url(camera, "sub_url"), options={"rtsp_transport": "tcp", "probesize": "32"}, timeout=10
+        ) as opened:
+            assert (opened.streams.video[0].codec_context.name, opened.streams.video[0].width) == ("h264", 640)
+    with Talk(alone[0], algorithm="SHA-256") as talk:
+        assert talk.ask("DESCRIBE").status == 401
+
+
 def test_wrong_requests_get_their_own_status(farm: Running) -> None:
     """UDP 461, unknown path 404, PLAY before SETUP 455, foreign session 454, unknown method 405, garbage 400."""
-    with Talk(farm.cameras[5]) as talk:
+    with Talk(offering(farm, "GET_PARAMETER")[0]) as talk:
         assert talk.ask("PLAY").status == 455
         assert talk.ask("DESCRIBE", talk.url.rpartition("/")[0] + "/nowhere").status == 404
         assert talk.setup("RTP/AVP;unicast;client_port=40000-40001").status == 461

@@ -1,0 +1,50 @@
+"""What to simulate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamwatch.errors import UsageError
+from streamwatch.simulator import inventory
+
+MAX_DAYS = 36_500
+
+
+@dataclass(frozen=True, slots=True)
+class FarmPlan:
+    """What to simulate. `port` 0 picks one that is free on every address; `fault_rate` is the share of cameras that are
+    faulty on average, by themselves, each for about `fault_hold_s` seconds. With `installed_days_ago` the inventory
+    says that all cameras were installed on that day (of Asia/Shanghai). `udp` and `both` are the shares of the cameras,
+    rounded down, that serve their media as datagrams only, and either way."""
+
+    villages: int = 8
+    cameras: int = 240
+    seed: int = 1
+    bind: str = "127.1.0.0/16"
+    port: int = 0
+    control: str = "127.0.0.1:0"
+    cache_dir: Path | None = None
+    log: Path | None = None
+    fault_rate: float = 0.0
+    fault_hold_s: float = 300.0
+    installed_days_ago: int | None = None
+    udp: float = 0.05
+    both: float = 0.15
+
+
+def checked(plan: FarmPlan) -> FarmPlan:
+    """The plan itself. Raises UsageError, naming the value and what it takes, where it cannot be."""
+    if not 1 <= plan.villages <= inventory.MAX_VILLAGES:
+        raise UsageError(f"villages is {plan.villages}: give 1 to {inventory.MAX_VILLAGES}")
+    if not 1 <= plan.cameras <= inventory.MAX_CAMERAS:
+        raise UsageError(f"cameras is {plan.cameras}: give 1 to {inventory.MAX_CAMERAS}")
+    if not 0 <= plan.port <= 0xFFFF:
+        raise UsageError(f"port is {plan.port}: give 0 (any) to 65535")
+    if plan.installed_days_ago is not None and not 0 <= plan.installed_days_ago <= MAX_DAYS:
+        raise UsageError(f"installed_days_ago is {plan.installed_days_ago}: give 0 to {MAX_DAYS}")
+    if not 0 <= plan.fault_rate < 1 or plan.fault_hold_s <= 0:
+        raise UsageError("fault_rate is a share from 0 to below 1, fault_hold_s seconds above 0")
+    if plan.udp < 0 or plan.both < 0 or plan.udp + plan.both > 1:
+        raise UsageError(f"udp is {plan.udp:g} and both is {plan.both:g}: give shares from 0, together at most 1")
+    return plan
