@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from streamwatch.errors import ACCESS_REASONS, Reason
 from streamwatch.model.inventory import Camera, Inventory
 from streamwatch.model.look import Depth, StreamKind
@@ -96,13 +98,18 @@ class Planner:
         self._units: dict[tuple[int, int], _Unit] = {}
         self._cameras: dict[int, Camera] = {}
         self._patrol: list[tuple[int, tuple[int, int]]] = []
+        self._bridges: list[tuple[int, int]] = []  # due, camera: one look between the rounds of two villages
         self._confirm: list[tuple[int, int, int, int]] = []  # due, tie-breaker, camera, attempt
         self._confirming: dict[int, int] = {}  # camera -> attempt that is ordered
         self._access: dict[int, _Access] = {}
         self._order = itertools.count()
 
     def load(self, inventory: Inventory, now_us: int) -> None:
-        """Takes in the inventory as it is now: villages keep their phase, changed cameras lose their backoff."""
+        """Takes in the inventory as it is now: villages keep their phase, changed cameras lose their backoff.
+
+        A camera that goes to a round of another phase gets one look in between where it would wait for longer than the
+        round that it leaves: that it was moved must not leave a gap.
+        """
         old = self._cameras
         self._cameras = {
             camera.id: camera
@@ -116,6 +123,7 @@ class Planner:
         for camera in self._cameras.values():
             key = (camera.village, camera.interval_s)
             units.setdefault(key, _Unit(camera.village, camera.interval_s, [])).cameras.append(camera)
+        due_before = {key: due_us for due_us, key in self._patrol}
         known = self._units.keys()
         for key in units.keys() - known:
             heapq.heappush(self._patrol, (self._first_due(key, now_us), key))
@@ -123,6 +131,14 @@ class Planner:
             self._patrol = [entry for entry in self._patrol if entry[1] in units]
             heapq.heapify(self._patrol)
         self._units = units
+        due_after = {key: due_us for due_us, key in self._patrol}
+        for camera in self._cameras.values():
+            before = old.get(camera.id)
+            if before is None or (before.village, before.interval_s) == (camera.village, camera.interval_s):
+                continue
+            would_be_us = due_before[before.village, before.interval_s]
+            if would_be_us < due_after[camera.village, camera.interval_s]:
+                heapq.heappush(self._bridges, (would_be_us, camera.id))
 
     def interval_s(self, camera: int) -> int:
         """The interval that camera is looked at by; the policy's for one that is not in the inventory."""
@@ -131,7 +147,7 @@ class Planner:
 
     def next_due_us(self) -> int | None:
         """When there is something to do next; None with an empty inventory."""
-        heads = [heap[0][0] for heap in (self._patrol, self._confirm) if heap]
+        heads = [heap[0][0] for heap in (self._patrol, self._bridges, self._confirm) if heap]
         return min(heads) if heads else None
 
     def due(self, now_us: int) -> list[Round]:
@@ -150,6 +166,7 @@ class Planner:
             if tickets:
                 name = f"{unit.village}:{unit.interval_s}:{self.policy.depth}:{due_us}"
                 rounds.append(self._round(name, unit.village, due_us, window_s, 0, tickets))
+        rounds.extend(self._due_bridges(now_us))
         rounds.extend(self._due_confirmations(now_us))
         return rounds
 
@@ -187,9 +204,17 @@ class Planner:
             pause_s = min(cap_s, interval_s * 2.0 ** min(over, 16)) * self._rng.uniform(1 - JITTER, 1.0)
             state.not_before_us = at_us + int(pause_s * US)
 
-    def visit(self, camera: Camera, depth: Depth, now_us: int) -> Round:
-        """A look now, because somebody asked."""
-        tickets = (self._ticket(camera, 0),)
+    def waits_us(self, camera: int) -> int:
+        """Until when a camera that refuses our credentials is left alone; 0 where it is not."""
+        backoff = self._access.get(camera)
+        return 0 if backoff is None else backoff.not_before_us
+
+    def visit(self, camera: Camera, depth: Depth, now_us: int, deadline_s: float | None = None) -> Round:
+        """A look now, because somebody asked; `deadline_s` where it must end sooner than the patrol's."""
+        ticket = self._ticket(camera, 0)
+        if deadline_s is not None and deadline_s * 1000 < ticket.deadline_ms:
+            ticket = msgspec.structs.replace(ticket, deadline_ms=max(1, int(deadline_s * 1000)))
+        tickets = (ticket,)
         number = next(self._order)
         name = f"visit:{camera.id}:{now_us}:{number}"
         return self._round(name, camera.village, now_us, 0.0, 0, tickets, depth=depth, visit=True)
@@ -205,6 +230,18 @@ class Planner:
             backoff = self._access.get(camera.id)
             if backoff is None or backoff.not_before_us <= due_us:
                 yield camera
+
+    def _due_bridges(self, now_us: int) -> list[Round]:
+        by_village: dict[int, list[Camera]] = {}
+        while self._bridges and self._bridges[0][0] <= now_us:
+            _, number = heapq.heappop(self._bridges)
+            if (camera := self._cameras.get(number)) is not None:
+                by_village.setdefault(camera.village, []).append(camera)
+        rounds: list[Round] = []
+        for village, cameras in by_village.items():
+            if tickets := self._tickets(self._willing(cameras, now_us), 0.0):
+                rounds.append(self._round(f"{village}:moved:{now_us}", village, now_us, 0.0, 0, tickets))
+        return rounds
 
     def _due_confirmations(self, now_us: int) -> list[Round]:
         by_round: dict[tuple[int, int], list[Camera]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -183,3 +184,25 @@ def test_windows_and_confirmations_shrink_with_the_interval() -> None:
     assert (wide.window(300), wide.window(60)) == (100.0, 30.0)
     assert wide.confirm_moments(300) == (10.0, 30.0, 60.0, 120.0)
     assert [wide.confirm_delay(attempt, 300) for attempt in (1, 2, 3, 4)] == [10.0, 20.0, 30.0, 60.0]
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 599), st.sampled_from([60, 120]))
+@settings(max_examples=60, deadline=None)
+def test_a_camera_that_is_moved_is_never_waited_for_longer_than_an_interval(
+    left: int, joined: int, moved_s: int, new_interval_s: int
+) -> None:
+    """Whenever it goes to another village or interval: no gap, then the new round's rhythm, and no look too many."""
+    plan = planner(Policy(interval_s=60, window_s=0.1))
+    before = inventory(40, 1, 60)
+    camera = before.cameras[left * 100]
+    plan.load(before, NOW)
+    looks = run(plan, NOW, NOW + moved_s * US, US)
+    after = replace(camera, village=joined, interval_s=new_interval_s)
+    plan.load(replace(before, cameras={**before.cameras, camera.id: after}), NOW + moved_s * US)
+    looks += run(plan, NOW + moved_s * US, NOW + 1_200 * US, US)
+
+    moments = [at for at, number, _ in looks if number == camera.id]
+    steps = [later - earlier for earlier, later in itertools.pairwise([NOW, *moments])]
+    assert max(steps) <= new_interval_s * US + US
+    assert len(moments) <= (moved_s // 60 + 1) + 1 + ((1_200 - moved_s) // new_interval_s + 1)
+    assert set(steps[-3:]) == {new_interval_s * US}

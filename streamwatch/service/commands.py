@@ -23,6 +23,7 @@ from streamwatch.secrets import Sealer
 from streamwatch.service.core import Service
 from streamwatch.store.handles import Writer
 from streamwatch.store.inventory import load_inventory
+from streamwatch.store.stays import past_stays
 from streamwatch.store.timeline import add_maintenance, maintenance_for
 from streamwatch.uptime import merged
 
@@ -42,6 +43,7 @@ class Commands:
         self._default_interval_s = default_interval_s
         self._table: Final[dict[str, Callable[[Args], Awaitable[Any]]]] = {
             "probe": self._probe,
+            "scrape": self._scrape,
             "explain": self._explain,
             "import": self._import,
             "maintenance": self._maintenance,
@@ -63,6 +65,7 @@ class Commands:
             inventory = await load_inventory(conn, self._sealer, interval_s, version=version)
             now_us = self._service.clock.utc_us()
             planned = await maintenance_for(conn, EVERYTHING, inventory.cameras, now_us - RECENT_US, FOREVER_US)
+            self._service.stays = await past_stays(conn)
         self._service.maintenance = {camera: merged(found) for camera, found in planned.items()}
         hide_secrets(camera.password for camera in inventory.cameras.values() if camera.password)
         self._default_interval_s = interval_s
@@ -72,6 +75,18 @@ class Commands:
         camera = self._service.camera(int(args["camera"]))
         look = await self._service.visit(camera, Depth(args.get("depth", Depth.PICTURE)))
         return finding(look, _url(camera, look), self._service.policy)
+
+    async def _scrape(self, args: Args) -> Any:
+        """A look for `/probe`, which ends within `timeout_s`; `void` says why it proves nothing, where it does not."""
+        camera = self._service.camera(int(args["camera"]))
+        look = await self._service.scrape(camera, Depth(args["depth"]), float(args["timeout_s"]))
+        judged = self._service.latest.get(camera.id)
+        void = judged.verdict.void if judged is not None and judged.attributed.look == look else None
+        return {
+            "look": finding(look, _url(camera, look), self._service.policy),
+            "void": void,
+            "thresholds": thresholds(self._service.policy),
+        }
 
     async def _explain(self, args: Args) -> Any:
         """The last look, what it measured beside the thresholds, what was said of it, and where everything stands."""

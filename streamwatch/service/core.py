@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
 
-from streamwatch.clock import US, Clock
+from streamwatch.clock import US, Clock, rfc3339
 from streamwatch.counters import Counters
 from streamwatch.errors import NotFoundError, Step, StreamwatchError
 from streamwatch.live.server import LiveServer
@@ -26,6 +26,7 @@ from streamwatch.schedule import Policy as SchedulePolicy
 from streamwatch.service.absorb import Absorbed, Judged, absorb
 from streamwatch.service.commit import Committer
 from streamwatch.service.lookers import Lookers
+from streamwatch.store.stays import EVER, Stay, whereabouts
 from streamwatch.uptime import Interval, within
 from streamwatch.verdict import Policy
 
@@ -42,6 +43,12 @@ class BusyError(StreamwatchError):
     """A visit to that camera is under way."""
 
     code = "running"
+
+
+class BackoffError(StreamwatchError):
+    """That camera refused our credentials several times and is left alone for a while: devices lock accounts."""
+
+    code = "backoff"
 
 
 class Service:
@@ -68,6 +75,7 @@ class Service:
         self.latest: dict[int, Judged] = {}
         self.config_reloaded = True  # whether the last SIGHUP's configuration was taken
         self.maintenance: dict[int, list[Interval]] = {}  # by camera, merged: for the counters only
+        self.stays: Mapping[int, Sequence[Stay]] = {}  # of cameras that were moved: for the counters only
         self.patrol_lag_s = 0.0
         self.lookers = Lookers(self.inbox, self._looker_lost)
         self.server: LiveServer | None = None
@@ -182,11 +190,21 @@ class Service:
         if waiting is not None and not waiting.done():
             waiting.set_result(look)
 
-    async def visit(self, camera: Camera, depth: Depth) -> Look:
+    async def scrape(self, camera: Camera, depth: Depth, deadline_s: float) -> Look:
+        """A visit for a machine that asks again and again. Raises BackoffError where the patrol would not look."""
+        until_us = self.planner.waits_us(camera.id)
+        if until_us > self.clock.utc_us():
+            raise BackoffError(
+                f"camera {camera.code} refused our user name and password; it is not asked again before "
+                f"{rfc3339(until_us)}, lest it locks the account"
+            )
+        return await self.visit(camera, depth, deadline_s)
+
+    async def visit(self, camera: Camera, depth: Depth, deadline_s: float | None = None) -> Look:
         """A look now; it counts like any other. Raises BusyError where one runs."""
         if camera.id in self._visited:
             raise BusyError(f"camera {camera.code} is being looked at right now")
-        order = self.planner.visit(camera, depth, self.clock.utc_us())
+        order = self.planner.visit(camera, depth, self.clock.utc_us(), deadline_s)
         waiting: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
         self._visits[order.id] = waiting
         self._visited.add(camera.id)
@@ -220,16 +238,18 @@ class Service:
     def _count(self, absorbed: Absorbed) -> None:
         add = self.counters.add
         for booked in absorbed.booked:
-            if booked.dimension == STREAM and (camera := self.inventory.cameras.get(booked.camera)) is not None:
-                village = self.inventory.villages[camera.village]
+            if booked.dimension != STREAM or (camera := self.inventory.cameras.get(booked.camera)) is None:
+                continue
+            for number, stretch in self._served(camera, Interval(booked.from_us, booked.to_us)):
+                village = self.inventory.villages[number]
                 region = self.inventory.regions[village.region].name
-                stretch = Interval(booked.from_us, booked.to_us)
+                whole_us = stretch.to_us - stretch.from_us
                 excluded_us = sum(b - a for a, b in within(self.maintenance.get(camera.id, ()), stretch))
                 if excluded_us:
                     add("streamwatch_village_excluded_seconds_total", excluded_us / US, region, village.code)
-                if booked.seconds_us > excluded_us:
+                if whole_us > excluded_us:
                     metric = f"streamwatch_village_{booked.state.value}_seconds_total"
-                    add(metric, (booked.seconds_us - excluded_us) / US, region, village.code)
+                    add(metric, (whole_us - excluded_us) / US, region, village.code)
         for judged in absorbed.judged:
             look = judged.attributed.look
             reason = look.reason.value if look.reason is not None else ""
@@ -242,3 +262,11 @@ class Service:
             for step in Step:
                 if (took := look.timings_ms.get(step.value)) is not None:
                     self.counters.observe("streamwatch_probe_step_seconds", took / 1000, step.value)
+
+    def _served(self, camera: Camera, stretch: Interval) -> Iterator[tuple[int, Interval]]:
+        """The part of a stretch in which the camera was in service, and in which village: each microsecond once."""
+        end_us = EVER.to_us if camera.removed_us is None else camera.removed_us
+        for part in within([stretch], Interval(camera.installed_us, end_us)):
+            for village, when in whereabouts(self.stays.get(camera.id, ()), camera.village):
+                for there in within([part], when):
+                    yield village, there

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -128,3 +129,48 @@ async def test_memory_moves_only_after_the_commit(service: Service, writer: Writ
     await asyncio.gather(working, return_exceptions=True)
 
     assert service.standings[first]["stream"].state is State.UP
+
+
+async def test_time_is_counted_where_the_camera_was(service: Service, writer: Writer, tmp_path: Path) -> None:
+    """Moved between two looks: each village gets its part of the time between them, to the microsecond, nothing twice.
+
+    What was counted for the village that it left stays as it is, and a late look of its round there is booked too.
+    """
+    first, second = service.inventory.cameras
+    begin_us = service.clock.utc_us() - 100_000_000
+    await absorbed(service, report(look_at(first, begin_us), look_at(second, begin_us)))
+    await absorbed(service, report(look_at(first, begin_us + 10_000_000)))
+    counted = service.counters.snapshot()["streamwatch_village_up_seconds_total"]
+    assert counted == {"A|V1": 10.0}
+
+    sealer = Sealer.open(tmp_path)
+    lists = (
+        ("villages", b"code,name,region\nV2,\xe6\x9d\x91,A/B\n"),
+        ("cameras", b"code,name,village,url\nC1,one,V2,rtsp://127.0.0.1/1\n"),
+    )
+    async with writer.begin() as conn:
+        for kind, rows in lists:
+            await run_import(
+                conn, sealer, kind, parse_file(rows, kind), now_us=begin_us + 12_345_678, dry_run=False, on_error="stop"
+            )
+    await Commands(service, writer, sealer, 300).load()
+    await absorbed(service, report(look_at(first, begin_us + 20_000_000), look_at(second, begin_us + 20_000_000)))
+
+    counted = service.counters.snapshot()["streamwatch_village_up_seconds_total"]
+    assert counted == {"A|V1": pytest.approx(10 + 2.345678 + 20), "A/B|V2": pytest.approx(20 - 12.345678)}
+
+
+async def test_time_out_of_service_is_not_counted(service: Service) -> None:
+    """A look that was under way when its camera was removed adds no time after that."""
+    first, _ = service.inventory.cameras
+    begin_us = service.clock.utc_us() - 100_000_000
+    await absorbed(service, report(look_at(first, begin_us)))
+    gone = replace(service.inventory.cameras[first], removed_us=begin_us + 4_000_000)
+    service.load(replace(service.inventory, cameras={**service.inventory.cameras, first: gone}))
+    await absorbed(service, report(look_at(first, begin_us + 10_000_000)))
+
+    assert service.counters.snapshot()["streamwatch_village_up_seconds_total"] == {"A|V1": 4.0}
+
+
+def look_at(camera: int, at_us: int) -> Look:
+    return msgspec.structs.replace(look(camera), started_us=at_us)
