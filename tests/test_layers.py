@@ -14,8 +14,8 @@ LAYERS = [
     {"model"},
     {"wire"},
     {"schedule", "triage", "quality", "verdict", "blame", "timeline", "texts"},  # pure; values meet in model
-    {"uptime", "findings"},
-    {"certification"},
+    {"uptime", "findings", "scores"},
+    {"certification", "sequence"},
     {"settings", "secrets", "datadir", "health"},
     {"redaction"},
     {"logs", "net"},
@@ -44,7 +44,7 @@ ONLY = {
     "docxtpl": {"reports"},
 }
 PURE = {"errors", "counters", "frames", "model", "wire", "schedule", "triage", "quality", "verdict", "blame"}
-PURE |= {"timeline", "texts", "uptime", "findings", "certification"}
+PURE |= {"timeline", "texts", "uptime", "findings", "certification", "scores", "sequence"}
 IMPURE_MODULES = {"asyncio", "socket", "ssl", "time", "threading", "subprocess", "multiprocessing", "select", "signal"}
 
 FILES = sorted(ROOT.rglob("*.py"))

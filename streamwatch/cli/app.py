@@ -169,6 +169,37 @@ def probe(
     )
 
 
+@app.command
+def score(
+    *files: str,
+    list: bool = False,  # noqa: A002 - the option's name
+    sheet: Path | None = None,
+    every: int = 1,
+    timeout: float = 60.0,
+    json: Json = False,
+) -> int:
+    """Scores pictures and clips on disk as a probe would. Exit: 0 no fault, 1 faults, 3 a file could not be read.
+
+    Parameters
+    ----------
+    files
+        JPEG, PNG, WebP, BMP, GIF, TIFF; MP4, MKV, AVI, TS, PS, FLV, raw H.264 and H.265. "-" reads names from stdin.
+    list
+        Name the measures with unit, range and meaning, and score nothing.
+    sheet
+        Write the pictures with their faults and measures side by side into this PNG.
+    every
+        Of a clip score only each Nth keyframe. A clip of more than 1,000 is thinned evenly by itself.
+    timeout
+        Seconds for one file.
+    """
+    from streamwatch.cli import score as body
+
+    if list:
+        return body.list_measures(as_json=json)
+    return await_(body.score(files, sheet=sheet, every=every, timeout_s=timeout, as_json=json))
+
+
 @app.command(name="import")
 def import_(
     kind: Literal["villages", "cameras"],
