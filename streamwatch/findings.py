@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,6 +96,45 @@ def found(look: Look, masked_url: str, policy: Policy) -> Finding:
 def finding(look: Look, masked_url: str, policy: Policy) -> dict[str, Any]:
     """One object of `probe --json`: every key is there, null where it does not apply."""
     return found(look, masked_url, policy).to_dict()
+
+
+def video_in_words(found: Finding) -> str | None:
+    """Codec and size, as far as they are known."""
+    if found.codec is None:
+        return None
+    return f"{found.codec} {found.width}x{found.height}" if found.width else found.codec
+
+
+def reason_in_words(found: Finding) -> str | None:
+    """Reason, place and blame, and a sentence; None where there is no reason."""
+    if found.reason is None:
+        return None
+    at = f" at {found.step}" if found.step else ""
+    return f"{found.reason}{at} ({found.blame}): {found.detail}"
+
+
+def in_words(found: Finding) -> str:
+    """One camera on one line: state, address, what came, what is wrong."""
+    faults = f"faults: {', '.join(found.faults)}" if found.faults else None
+    total = f"{found.timings_ms.get('total', 0):.0f} ms"
+    parts = (f"{found.state:<7}", found.url, video_in_words(found), reason_in_words(found), faults, total)
+    return "  ".join(part for part in parts if part is not None)
+
+
+def explained(found: Finding, thresholds: Mapping[str, float], conversation: Sequence[str] | None = None) -> str:
+    """The whole of one look, for a person: what was said, how long it took, what was measured, what it means."""
+    parts = [f"# {found.url}"]
+    if conversation is not None:
+        parts += ["", "## Conversation", "", *conversation]
+    parts += ["", "## Steps", "", *(f"  {step:<15} {took:9.1f} ms" for step, took in found.timings_ms.items())]
+    if found.measures:
+        parts += ["", "## Measures", ""]
+        for name, measure in found.measures.items():
+            note = "" if measure.valid else f"  cannot judge: {measure.why}"
+            parts.append(f"  {name:<18} {measure.value:10.4f}{note}")
+        parts += ["", "## Thresholds", "", *(f"  {name:<26} {value:g}" for name, value in thresholds.items())]
+    parts += ["", "## Verdict", "", f"  {in_words(found)}", ""]
+    return "\n".join(parts)
 
 
 def thresholds(policy: Policy) -> dict[str, float]:

@@ -7,7 +7,7 @@ The table is the contract (docs and tests read it); values come as `{metric: {"l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -118,15 +118,16 @@ CATALOGUE: Final = (
 )
 
 
-def exposition(values: Values) -> str:
+def exposition(values: Values, catalogue: Sequence[Metric] = CATALOGUE) -> str:
     """The text of every catalogued metric that has values (text format 0.0.4).
 
     What is not in the catalogue, or has another number of labels, is left out and counted in
     `streamwatch_dropped_total{what="metric"}`: a newer service must not take `/metrics` away.
     """
     lines: list[str] = []
-    left_out = sum(len(series) for name, series in values.items() if name not in _SAMPLES)
-    for metric in CATALOGUE:
+    known = {name for metric in catalogue for name, _ in metric.samples()}
+    left_out = sum(len(series) for name, series in values.items() if name not in known)
+    for metric in catalogue:
         body: list[str] = []
         for name, labels in metric.samples():
             for key, value in values.get(name, {}).items():
@@ -175,12 +176,3 @@ def _number(value: float) -> str:
     if math.isinf(value) or math.isnan(value):
         return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
     return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(float(value))
-
-
-def _names() -> Iterator[str]:
-    for metric in CATALOGUE:
-        for name, _ in metric.samples():
-            yield name
-
-
-_SAMPLES: Final = frozenset(_names())

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from fastapi.routing import APIRoute
 
-from streamwatch.api import cameras, machine, maintenance, overview, regions, sessions, villages
+from streamwatch.api import blackbox, cameras, machine, maintenance, overview, regions, sessions, villages
 from streamwatch.api.app import PREFIX, create_app
 from streamwatch.cli.app import app as commands
 from streamwatch.errors import Exit, default_blame
@@ -153,7 +153,7 @@ def api_routes() -> Iterator[tuple[str, str, str, list[str], str]]:
     routers = [(PREFIX, one.router) for one in (sessions, overview, regions, villages, cameras, maintenance)]
     needed = {
         (method, prefix + route.path): _permission(route)
-        for prefix, router in [*routers, ("", machine.router)]
+        for prefix, router in [*routers, ("", machine.router), ("", blackbox.router)]
         for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from streamwatch import __version__
 from streamwatch.access.backoff import Backoff
 from streamwatch.access.session import DEFAULT_LIFETIME_S, Sessions
-from streamwatch.api import cameras, machine, maintenance, overview, problems, regions, sessions, villages
+from streamwatch.api import blackbox, cameras, machine, maintenance, overview, problems, regions, sessions, villages
 from streamwatch.api.census import CensusKeeper
 from streamwatch.api.context import Context
 from streamwatch.api.guard import BodyLimit, CarefulHeaders
@@ -68,6 +68,7 @@ def create_app(
         api.include_router(resource.router)
     app.include_router(api)
     app.include_router(machine.router)
+    app.include_router(blackbox.router)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(CarefulHeaders)

@@ -13,13 +13,20 @@ from typing import Any, Final
 from streamwatch.cli.app import STDIN
 from streamwatch.cli.show import progress, table
 from streamwatch.errors import UsageError
-from streamwatch.findings import Finding, thresholds, worst_exit
+from streamwatch.findings import (
+    Finding,
+    explained,
+    in_words,
+    reason_in_words,
+    thresholds,
+    video_in_words,
+    worst_exit,
+)
 from streamwatch.model.look import Transport
 from streamwatch.net.address import Guard, parse_networks, target_of
 from streamwatch.prober import MAX_CONCURRENCY, MAX_DEADLINE_S, DepthName, Prober, Seen
 from streamwatch.service.policies import looker_policy, verdict_policy
 from streamwatch.settings import load
-from streamwatch.verdict import Policy
 from streamwatch.wire import transcript
 
 MAX_URLS: Final = 200_000
@@ -80,12 +87,12 @@ async def probe(
             print(one.to_json())
     elif explain:
         for one, look in zip(found, seen, strict=True):
-            _explain(one, look, prober.thresholds)
+            print(explained(one, thresholds(prober.thresholds), _said(look)))
     elif len(found) > 1 and sys.stdout.isatty():
         table(HEADINGS, [_row(one) for one in found])
     else:
         for one in found:
-            print(_line(one))
+            print(in_words(one))
     return worst_exit([one.exit for one in found])
 
 
@@ -117,63 +124,24 @@ def _targets(urls: Sequence[str]) -> list[str]:
     return found
 
 
-def _video(found: Finding) -> str | None:
-    """Codec and size, as far as they are known."""
-    if found.codec is None:
-        return None
-    return f"{found.codec} {found.width}x{found.height}" if found.width else found.codec
-
-
-def _why(found: Finding) -> str | None:
-    """Reason, place and blame, and a sentence; None where there is no reason."""
-    if found.reason is None:
-        return None
-    at = f" at {found.step}" if found.step else ""
-    return f"{found.reason}{at} ({found.blame}): {found.detail}"
-
-
-def _row(found: Finding) -> tuple[object, ...]:
+def _row(one: Finding) -> tuple[object, ...]:
     """One camera as a row under HEADINGS."""
-    total = round(found.timings_ms.get("total", 0))
-    return found.state, found.url, _video(found), _why(found), ", ".join(found.faults) or None, total
+    total = round(one.timings_ms.get("total", 0))
+    return one.state, one.url, video_in_words(one), reason_in_words(one), ", ".join(one.faults) or None, total
 
 
-def _line(found: Finding) -> str:
-    """One camera on one line: state, address, what came, what is wrong."""
-    faults = f"faults: {', '.join(found.faults)}" if found.faults else None
-    total = f"{found.timings_ms.get('total', 0):.0f} ms"
-    parts = (f"{found.state:<7}", found.url, _video(found), _why(found), faults, total)
-    return "  ".join(part for part in parts if part is not None)
+def _said(seen: Seen) -> list[str] | None:
+    """The conversation in lines, where one was taken down."""
+    if seen.tape is None:
+        return None
+    return [line for part in transcript.dump(seen.tape).splitlines()[1:] for line in _part(json.loads(part))]
 
 
-def _explain(found: Finding, seen: Seen, policy: Policy) -> None:
-    """The whole of one look, for a person: what was said, how long it took, what was measured, what it means."""
-    print(f"# {found.url}")
-    if seen.tape is not None:
-        print("\n## Conversation\n")
-        for line in transcript.dump(seen.tape).splitlines()[1:]:
-            _print_part(json.loads(line))
-    print("\n## Steps\n")
-    for step, took in found.timings_ms.items():
-        print(f"  {step:<15} {took:9.1f} ms")
-    if found.measures:
-        print("\n## Measures\n")
-        for name, measure in found.measures.items():
-            note = "" if measure.valid else f"  cannot judge: {measure.why}"
-            print(f"  {name:<18} {measure.value:10.4f}{note}")
-        print("\n## Thresholds\n")
-        for name, value in thresholds(policy).items():
-            print(f"  {name:<26} {value:g}")
-    print(f"\n## Verdict\n\n  {_line(found)}\n")
-
-
-def _print_part(part: dict[str, Any]) -> None:
+def _part(part: dict[str, Any]) -> list[str]:
     arrow = ">" if part["dir"] == "out" else "<"
     if "data" in part:
-        for line in str(part["data"]).splitlines():
-            print(f"  {part['t_ms']:9.1f} {arrow} {line}")
-    else:
-        what = {key: value for key, value in part.items() if key not in ("t_ms", "dir", "b64")}
-        if isinstance(what.get("media"), dict):
-            what["media"].pop("b64", None)
-        print(f"  {part['t_ms']:9.1f} {arrow} {json.dumps(what)}")
+        return [f"  {part['t_ms']:9.1f} {arrow} {line}" for line in str(part["data"]).splitlines()]
+    what = {key: value for key, value in part.items() if key not in ("t_ms", "dir", "b64")}
+    if isinstance(what.get("media"), dict):
+        what["media"].pop("b64", None)
+    return [f"  {part['t_ms']:9.1f} {arrow} {json.dumps(what)}"]

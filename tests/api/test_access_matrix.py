@@ -53,6 +53,7 @@ MATRIX = {
     ("get", "/healthz"): Row(None),
     ("get", "/readyz"): Row(None),
     ("get", "/metrics"): Row(Permission.METRICS),
+    ("get", "/probe"): Row(Permission.METRICS, {"target": "c1"}, {"target": "c5"}),
 }
 KEYS = [*Permission, "full"]
 GRANTED = {"full": {READ, WRITE, PROBE}} | {permission: {permission} for permission in Permission}
@@ -70,7 +71,8 @@ async def ask(client: Any, route: tuple[str, str], row: Row, objects: dict[str, 
     body = row.body
     if body is not None and "{" not in path and objects:
         body = {**body, **objects}
-    answer = await client.request(method, path.format(**objects), json=body)
+    params = objects if body is None and "{" not in path else None
+    answer = await client.request(method, path.format(**objects), json=body, params=params)
     assert "Traceback" not in answer.text
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"

@@ -13,15 +13,17 @@ from streamwatch.access.principal import Permission, Role
 from streamwatch.access.session import COOKIE, CSRF_HEADER, Sessions
 from streamwatch.clock import US
 from streamwatch.errors import Blame
+from streamwatch.findings import finding
 from streamwatch.live.client import CallError
 from streamwatch.live.view import View
 from streamwatch.model.live import CameraLive, Part, ServiceStatus, Snapshot
-from streamwatch.model.look import State
+from streamwatch.model.look import Depth, Look, State, StreamKind
 from streamwatch.model.standing import PICTURE, STREAM, Standing
 from streamwatch.model.timeline import Origin, Segment
 from streamwatch.store.access import account_by_name, create_account
 from streamwatch.store.handles import Connection, Reader, Writer
 from streamwatch.store.tables import camera, maintenance, region, segment, standing, village
+from streamwatch.verdict import Policy
 
 NOW = 1_795_500_000 * US  # 2026-11-24T06:00:00Z, a whole hour
 HOUR = 3_600 * US
@@ -33,6 +35,7 @@ CITY, COUNTY_A, COUNTY_B = 1, 2, 3
 SCOPES = {"all": None, "city": CITY, "a": COUNTY_A, "b": COUNTY_B}
 # county A: village 11 with cameras 1-4; county B: village 12 with cameras 5-6
 VILLAGE_A, VILLAGE_B = "331121100001", "331122100001"
+SEEN = Look(camera=1, depth=Depth.STREAM, stream=StreamKind.MAIN, started_us=NOW, duration_us=1, vantage="here")
 EVIL = "<script>alert(1)</script>青河村"
 
 
@@ -59,7 +62,12 @@ class Service:
 
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     answers: dict[str, Any] = field(
-        default_factory=lambda: {"maintenance": 7, "probe": {"state": "up"}, "explain": {"look": None}}
+        default_factory=lambda: {
+            "maintenance": 7,
+            "probe": {"state": "up"},
+            "scrape": {"look": finding(SEEN, "rtsp://192.0.2.7/live", Policy()), "void": None, "thresholds": {}},
+            "explain": {"look": None},
+        }
     )
     error: tuple[str, str] | None = None
 
