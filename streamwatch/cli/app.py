@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -18,6 +18,7 @@ import streamwatch
 from streamwatch.errors import ConfigError, Exit, HeldError, StreamwatchError, UsageError
 
 STDIN = "stdin:"
+T = TypeVar("T")
 
 app = App(
     name="streamwatch",
@@ -61,6 +62,10 @@ def run(
     ready_fd: int | None = None,
     cameras: Path | None = None,
     villages: Path | None = None,
+    lines: Path | None = None,
+    recorders: Path | None = None,
+    points: Path | None = None,
+    facilities: Path | None = None,
 ) -> int:
     """The service: planner, lookers, decoders, store, API, page, metrics.
 
@@ -71,13 +76,23 @@ def run(
     ready_fd
         Number of an open descriptor; one byte is written to it once /readyz is 200.
     cameras
-        Import this CSV first. Villages it names that are not known yet are made.
-    villages
-        Import this CSV of villages before the cameras.
+        Import this list (CSV, XLSX or JSON lines) first. Bad lines are named and left out. Villages that it names are
+        made where they are not known, unless --villages is given.
+    villages, lines, recorders, points, facilities
+        Import these lists too, each before what names it. Where no line of a list can be taken, nothing is started
+        (exit 1).
     """
     from streamwatch.cli.run import run as body
 
-    return await_(body(config, in_one_process=in_one_process, ready_fd=ready_fd, cameras=cameras, villages=villages))
+    lists = {
+        "villages": villages,
+        "lines": lines,
+        "recorders": recorders,
+        "cameras": cameras,
+        "points": points,
+        "facilities": facilities,
+    }
+    return await_(body(config, in_one_process=in_one_process, ready_fd=ready_fd, lists=lists))
 
 
 @app.command
@@ -202,7 +217,7 @@ def score(
 
 @app.command(name="import")
 def import_(
-    kind: Literal["villages", "cameras"],
+    kind: Literal["villages", "lines", "recorders", "cameras", "points", "facilities"],
     file: Path,
     *,
     config: Config = None,
@@ -212,8 +227,12 @@ def import_(
 ) -> int:
     """Takes an inventory file in; the same file twice changes nothing. Exit 1 where lines were rejected.
 
+    Lists may come in any order: what names something that is not there yet is taken and remarked.
+
     Parameters
     ----------
+    file
+        CSV (UTF-8 or GB18030), XLSX or JSON lines; headings as documented, or those of 一机一档.
     dry_run
         Show the difference and change nothing.
     on_error
@@ -237,8 +256,14 @@ def simulate(
     cache: Path | None = None,
     seed: int = 1,
     churn: float = 0.0,
+    udp: float = 0.05,
+    both: float = 0.15,
 ) -> int:
     """The farm of simulated cameras alone, each at its own loopback address.
+
+    Faults that can be switched: dead, refused, silent, auth, not_found, busy, no_data, no_keyframe, loss (packets of
+    every keyframe are lost), udp_lost (datagrams are, as by a firewall; for cameras that serve UDP), tcp_refused (from
+    now on UDP only; for cameras that serve both), blackout, blur, frozen.
 
     Parameters
     ----------
@@ -247,18 +272,22 @@ def simulate(
     port
         The same for all of them; 0 picks a free one.
     inventory
-        Folder for the villages.csv and cameras.csv that `import` takes.
+        Folder for the lists that `import` takes: villages, lines, recorders, cameras, points and facilities.
     log
         File for one JSON line a change of a fault.
     control
-        Where `POST /faults` listens.
+        Where `POST /faults` takes `{"camera": CODE, "fault": NAME}`; with null for NAME the camera is well again.
     cache
         Folder that keeps the rendered pictures, so that the next start is immediate.
     churn
         Share of the cameras that are faulty at any moment, by themselves.
+    udp
+        Share of the cameras that serve their media by UDP only, and refuse TCP.
+    both
+        Share of the cameras that serve either.
     """
     from streamwatch.cli.simulate import simulate as body
-    from streamwatch.simulator.farm import FarmPlan
+    from streamwatch.simulator.plan import FarmPlan
 
     plan = FarmPlan(
         villages=villages,
@@ -270,6 +299,8 @@ def simulate(
         cache_dir=cache,
         log=log,
         fault_rate=churn,
+        udp=udp,
+        both=both,
     )
     return await_(body(plan, inventory))
 
@@ -283,7 +314,7 @@ def check_settings(*, config: Config = None, json: Json = False) -> int:
 
 
 # Families of commands: a module each, imported when one of them is called.
-# app.command("streamwatch.cli.db:app", name="db")
+app.command("streamwatch.cli.db:app", name="db")
 app.command("streamwatch.cli.user:app", name="user")
 app.command("streamwatch.cli.key:app", name="key")
 
@@ -333,8 +364,8 @@ def _complain(error: StreamwatchError, status: Exit) -> int:
     return status
 
 
-def await_(body: Coroutine[Any, Any, int]) -> int:
-    """Runs the body of a command on a loop of its own; its exit status."""
+def await_(body: Coroutine[Any, Any, T]) -> T:
+    """Runs the body of a command on a loop of its own."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -61,7 +61,12 @@ _READER_PRAGMAS: Final = (
 
 def default_url(data_dir: Path) -> str:
     """The database of a data directory, where nothing else is configured."""
-    return URL.create(DRIVER, database=str(data_dir.absolute() / FILE_NAME)).render_as_string(hide_password=False)
+    return url_of(data_dir / FILE_NAME)
+
+
+def url_of(path: Path) -> str:
+    """The URL that means the database file at `path`."""
+    return URL.create(DRIVER, database=str(path.absolute())).render_as_string(hide_password=False)
 
 
 def open_writer(url: str) -> AsyncEngine:
