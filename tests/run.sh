@@ -11,6 +11,8 @@ PACKAGES=(
   gir1.2-gst-rtsp-server-1.0 gir1.2-gstreamer-1.0 python3-gi   # GStreamer's RTSP server
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-tools
+  vlc-bin vlc-plugin-base                       # serves by UDP only
+  ffmpeg iproute2 util-linux                    # what ipycam encodes with, and the network of its own that it gets
 )
 missing=()
 if command -v dpkg-query >/dev/null; then

@@ -6,7 +6,9 @@ A server that is not here skips its tests by name; under CI=true it fails them, 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,14 +24,17 @@ import pytest
 START_S = 30.0
 GST_PYTHON = "/usr/bin/python3"  # the Python that has gi is Debian's, whatever runs the tests
 
+IPYCAM_PORT = 8554  # fixed
+
 GST_SERVER = """
 import sys
 import gi
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
 Gst.init(None)
-clip, user, password = sys.argv[1:4]
+clip, user, password, protocols = sys.argv[1:5]
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service("0")
@@ -38,6 +43,8 @@ factory.set_shared(False)
 factory.set_launch(
     f"( filesrc location={clip} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
 )
+if protocols:
+    factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, protocols))
 if user:
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
@@ -64,6 +71,14 @@ class Running:
     port: int
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class Secluded:
+    """A server in a network of its own: its address there, and the command prefix that goes in."""
+
+    url: str
+    enter: tuple[str, ...]
 
 
 def require(present: bool, what: str, install: str) -> None:
@@ -95,8 +110,10 @@ def encode_clip(source: Path, target: Path, seconds: float = 6.0) -> tuple[int, 
 
 
 @contextlib.contextmanager
-def gstreamer(clip: Path, size: tuple[int, int], user: str = "", password: str = "") -> Iterator[Running]:
-    """GStreamer's RTSP server, with Digest where a user is given."""
+def gstreamer(
+    clip: Path, size: tuple[int, int], user: str = "", password: str = "", protocols: str = ""
+) -> Iterator[Running]:
+    """GStreamer's RTSP server, with Digest where a user is given; `protocols` TCP or UDP is the only one it does."""
     there = (
         subprocess.run(
             [GST_PYTHON, "-c", "import gi; gi.require_version('GstRtspServer', '1.0')"],
@@ -112,7 +129,7 @@ def gstreamer(clip: Path, size: tuple[int, int], user: str = "", password: str =
         "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good gstreamer1.0-plugins-bad",
     )
     process = subprocess.Popen(
-        [GST_PYTHON, "-c", GST_SERVER, str(clip), user, password], stdout=subprocess.PIPE, text=True
+        [GST_PYTHON, "-c", GST_SERVER, str(clip), user, password, protocols], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -128,8 +145,7 @@ def aio_rtsp(clip: Path, size: tuple[int, int]) -> Iterator[Running]:
     """aio-rtsp-toolkit's server, an independent one in Python."""
     command = Path(sys.executable).parent / "rtsp-server"
     require(command.exists(), "aio-rtsp-toolkit", "pip install 'aio-rtsp-toolkit[server]'")
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [str(command), "-d", str(clip.parent), "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
@@ -141,6 +157,86 @@ def aio_rtsp(clip: Path, size: tuple[int, int]) -> Iterator[Running]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def vlc(clip: Path, size: tuple[int, int], home: Path) -> Iterator[Running]:
+    """VLC, which sends by UDP only and answers anything else with 461; it takes no port 0 and refuses to be root."""
+    command = shutil.which("cvlc")
+    require(command is not None, "VLC", "apt-get install vlc-bin vlc-plugin-base")
+    port = free_port()
+    unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    readable = home / clip.name
+    shutil.copy(clip, readable)
+    for folder in (home, *home.parents):  # pytest's folders are for their owner only
+        with contextlib.suppress(PermissionError):
+            if folder.stat().st_uid == os.geteuid() and folder.name.startswith("pytest-"):
+                folder.chmod(0o755)
+    home.chmod(0o777)
+    process = subprocess.Popen(
+        [
+            *unprivileged, "env", f"HOME={home}", str(command), "-q", "--loop", "--rtsp-host", "127.0.0.1",
+            str(readable), "--sout", f"#rtp{{sdp=rtsp://127.0.0.1:{port}/vlc}}", "--sout-keep",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=home,
+    )  # fmt: skip
+    try:
+        wait_for_port(port, process)
+        yield Running(f"rtsp://127.0.0.1:{port}/vlc", port, *size)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def ipycam(clip: Path, home: Path) -> Iterator[Secluded]:
+    """ipycam, a virtual camera with a main stream of 1920x1080 and a sub stream of 640x360; it encodes with ffmpeg.
+
+    It listens on every address, so it gets a network of its own, and whoever wants to see it must go in there.
+    """
+    require(importlib.util.find_spec("ipycam") is not None, "ipycam", "pip install ipycam")
+    require(shutil.which("ffmpeg") is not None, "ffmpeg, which ipycam encodes with,", "apt-get install ffmpeg")
+    for tool, package in (("unshare", "util-linux"), ("nsenter", "util-linux"), ("ip", "iproute2")):
+        require(shutil.which(tool) is not None, tool, f"apt-get install {package}")
+    try:
+        subprocess.run(["unshare", "-n", "true"], check=True, capture_output=True)
+    except subprocess.CalledProcessError:
+        pytest.skip("no network of its own can be made here for ipycam: unshare -n is not allowed")
+    process = subprocess.Popen(
+        ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
+         sys.executable, "-m", "ipycam", "--source", str(clip), "--hw", "cpu"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=home,
+    )  # fmt: skip
+    try:
+        ends = time.monotonic() + START_S
+        while not _listens(process.pid, IPYCAM_PORT):
+            assert process.poll() is None, f"ipycam ended with {process.returncode}"
+            assert time.monotonic() < ends, f"ipycam does not listen after {START_S} s"
+            time.sleep(0.05)
+        yield Secluded(f"rtsp://127.0.0.1:{IPYCAM_PORT}", ("nsenter", f"--net=/proc/{process.pid}/ns/net"))
+    finally:
+        process.terminate()  # it ends its encoders
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        process.wait()
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether something listens on that port in the network of that process."""
+    tables = [Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, for servers that take no 0."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:

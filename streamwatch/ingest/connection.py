@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
             self._progress = conversation.progress
             self.progressed_at = now
         if self._pair is not None:
-            self._send_datagrams(self._pair, now)
+            self._send_datagrams(self._pair)
         if conversation.finished or conversation.redial:
             if not self.over.done():
                 self.over.set_result(None)
@@ -154,7 +154,7 @@ class Connection(asyncio.Protocol):
         self._pair.listen(frozenset({self._peer()}), self._take_datagram)
         return conversation.use_ports(self._pair.port)
 
-    def _send_datagrams(self, pair: UdpPair, now: float) -> None:
+    def _send_datagrams(self, pair: UdpPair) -> None:
         """To nobody but the device's own address, whatever it calls its source."""
         conversation = self._conversation
         if conversation.source != self._source:
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
         for one in conversation.take_datagrams():
             pair.send(one.data, self._peer(), one.port, control=one.control)
             if self._tape is not None:
-                self._tape.datagram_sent(one.data, now, control=one.control)
+                self._tape.datagram_sent(one.data, self._clock.monotonic(), control=one.control)
 
     def _allowed(self, source: str | None) -> set[str]:
         """An address that the device says it sends from; listening to it is harmless, but the guard is asked."""

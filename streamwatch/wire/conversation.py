@@ -91,7 +91,6 @@ class Conversation:
         self._port: int | None = None  # our RTP port
         self._out: list[bytes] = []
         self._datagrams: list[Datagram] = []
-        self._sequence = 0
         self._server_requests = 0
         self._earlier_bytes = 0
         self._begin()
@@ -101,6 +100,7 @@ class Conversation:
         self._parser = RtspParser()
         self._begun = 0.0  # when the present step's first request left
         self._pending: Request | None = None
+        self._sequence = 0
         self._strays = 0
         self._session: transport.Session | None = None
         self._set_up = False

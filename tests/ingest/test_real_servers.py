@@ -1,0 +1,124 @@
+"""Looks at RTSP servers that nobody on the team wrote: by UDP only, by TCP only, by both, without being told which."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streamwatch.clock import SystemClock
+from streamwatch.errors import Reason, Step
+from streamwatch.ingest.session import Heard, Limits, converse
+from streamwatch.model.look import Depth, Transport
+from streamwatch.net.address import Guard
+from streamwatch.wire.conversation import Ask
+from tests.servers import Running, encode_clip, gstreamer, ipycam, vlc
+
+Clip = tuple[Path, tuple[int, int]]
+
+
+@pytest.fixture(scope="module")
+def clip(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """A street scene as a surveillance camera saw it."""
+    path = tmp_path_factory.mktemp("clips") / "vtest.mp4"
+    return path, encode_clip(shared_data / "media" / "vtest.avi", path)
+
+
+@pytest.fixture(scope="module")
+def gst_udp(clip: Clip) -> Iterator[Running]:
+    with gstreamer(*clip, "admin", "s3cret", "UDP") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gst_tcp(clip: Clip) -> Iterator[Running]:
+    with gstreamer(*clip, protocols="TCP") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gst_both(clip: Clip) -> Iterator[Running]:
+    with gstreamer(*clip) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def vlc_server(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with vlc(*clip, tmp_path_factory.mktemp("vlc")) as running:
+        yield running
+
+
+async def hear(url: str, transport: Transport = Transport.AUTO, prefer: Transport = Transport.TCP) -> Heard:
+    ask = Ask(url, Depth.STREAM, transport=transport, prefer=prefer)
+    return await converse(ask, Limits(), clock=SystemClock(), guard=Guard())
+
+
+def is_up(heard: Heard, running: Running, transport: str) -> None:
+    """A whole keyframe of the right codec and size, by that transport."""
+    assert heard.failure is None
+    assert heard.keyframe is not None
+    assert (heard.codec, heard.width, heard.height) == ("h264", running.width, running.height)
+    assert heard.transport == transport
+
+
+def with_login(running: Running) -> str:
+    return running.url.replace("rtsp://", "rtsp://admin:s3cret@")
+
+
+@pytest.mark.parametrize("prefer", [Transport.TCP, Transport.UDP])
+async def test_vlc_that_refuses_tcp_is_up(vlc_server: Running, prefer: Transport) -> None:
+    """461 to the interleaved SETUP, UDP in the same connection; asked for UDP first, it needs no second SETUP."""
+    is_up(await hear(vlc_server.url, prefer=prefer), vlc_server, "udp")
+
+
+async def test_vlc_with_tcp_pinned_is_rtsp_transport(vlc_server: Running) -> None:
+    """Whoever pins a transport gets no other one."""
+    heard = await hear(vlc_server.url, Transport.TCP)
+
+    assert heard.failure is not None
+    assert (heard.failure.reason, heard.failure.step) == (Reason.RTSP_TRANSPORT, Step.SETUP)
+    assert "461" in heard.failure.detail
+
+
+@pytest.mark.parametrize("prefer", [Transport.TCP, Transport.UDP])
+async def test_gstreamer_with_udp_only_and_digest_is_up(gst_udp: Running, prefer: Transport) -> None:
+    """Whichever comes first."""
+    is_up(await hear(with_login(gst_udp), prefer=prefer), gst_udp, "udp")
+
+
+@pytest.mark.parametrize("prefer", [Transport.TCP, Transport.UDP])
+async def test_gstreamer_with_tcp_only_is_up(gst_tcp: Running, prefer: Transport) -> None:
+    """Also where UDP was remembered."""
+    is_up(await hear(gst_tcp.url, prefer=prefer), gst_tcp, "tcp")
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
+async def test_gstreamer_with_both_does_what_is_asked(gst_both: Running, transport: Transport) -> None:
+    """Pinned or preferred."""
+    is_up(await hear(gst_both.url, transport), gst_both, transport.value)
+    is_up(await hear(gst_both.url, prefer=transport), gst_both, transport.value)
+
+
+async def test_gstreamer_hears_the_farewell(gst_udp: Running) -> None:
+    """TEARDOWN over UDP is answered, and what that took is not the look's time."""
+    heard = await hear(with_login(gst_udp))
+
+    assert 0 < heard.parting_s < 0.2
+
+
+@pytest.mark.parametrize(("path", "size"), [("video_main", (1920, 1080)), ("video_sub", (640, 360))])
+def test_ipycam_is_up(clip: Clip, tmp_path: Path, path: str, size: tuple[int, int]) -> None:
+    """A virtual camera: right codec and size of both streams."""
+    with ipycam(clip[0], tmp_path) as camera:
+        command = [*camera.enter, sys.executable, "-m", "streamwatch", "probe", f"{camera.url}/{path}"]
+        done = subprocess.run(
+            [*command, "--json", "--depth", "stream"], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert (found["state"], found["codec"], found["width"], found["height"]) == ("up", "h264", *size)
