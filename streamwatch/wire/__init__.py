@@ -5,8 +5,8 @@ Public are the names of `__all__`; everything else in this package may change at
 - Nothing here waits, reads the time or opens anything. Whoever calls moves the bytes, and says what time it is
   (seconds of a monotonic clock).
 - What a peer sends never raises out of a `Conversation`: it ends in `keyframe`, or in `failure`, which has a reason,
-  the step at which it stopped, and a sentence. The parsers by themselves raise `LookError` for it, which has the
-  reason. `UsageError` is for an address that cannot be used. Any other exception is a defect of this package.
+  the step at which it stopped, and a sentence. The parsers by themselves raise `LookError` with the reason, and
+  `parse_sps` ValueError. `UsageError` is for an address that cannot be used. Any other exception is a defect here.
 - Everything is bounded: lines, headers, bodies, packets, pictures. A peer can cost at most some megabytes.
 - Framing does not depend on how the bytes were cut.
 - Credentials leave only in an Authorization header to the host they belong to, never by Basic unless that is allowed,
