@@ -55,7 +55,7 @@ async def demo(
         }
         settings = load(None, environ)
         configure(settings)
-        await take_in(settings, folder / "villages.csv", folder / "cameras.csv")
+        await take_in(settings, {kind: folder / f"{kind}.csv" for kind in ("villages", "cameras")})
         if not keep:
             await write_history(settings, seed=seed)
         stop = asyncio.Event()

@@ -25,21 +25,22 @@ ANSWER_S: Final = 60.0  # a change waits for the commit that is under way, on a 
 async def change(
     settings: Settings,
     op: str,
-    args: dict[str, Any],
+    args: dict[str, Any] | Callable[[], dict[str, Any]],
     alone: Callable[[Writer], Awaitable[Any]],
     *,
     timeout_s: float = ANSWER_S,
 ) -> Any:
     """Has `op` done by the running service; where nobody holds the data directory, does it by `alone` under the lock.
 
-    Raises HeldError where another command holds it, UsageError where the change was refused, CallError where the
-    service did not answer in time: whether it was done is not known then.
+    `args` may be a function that makes them: a city's list is 25 MB, which only the service needs. Raises HeldError
+    where another command holds it, UsageError where the change was refused, CallError where the service did not answer
+    in time: whether it was done is not known then.
     """
     data = DataDir(settings.data_dir)
     try:
         lock = data.lock(command_line(), SystemClock().utc_us())
     except HeldError as held:
-        return await _by_service(data, op, args, held, timeout_s)
+        return await _by_service(data, op, args() if callable(args) else args, held, timeout_s)
     with lock:
         url = database_url(settings)
         await upgrade(url)

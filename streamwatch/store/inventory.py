@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamwatch.errors import NotFoundError, UsageError
@@ -318,6 +318,14 @@ async def get_camera(conn: AsyncConnection, scope: Scope, code: str) -> CameraRo
     if row is None:
         raise NotFoundError(f"no camera {code!r}")
     return CameraRow(*row)
+
+
+async def count_watched(conn: AsyncConnection, scope: Scope) -> tuple[int, int]:
+    """How many cameras of the scope are not removed, and in how many villages they are."""
+    counts = select(func.count(), func.count(camera.c.village.distinct()))
+    query = counts.select_from(camera.join(village, camera.c.village == village.c.id))
+    cameras, villages = (await conn.execute(query.where(camera.c.removed_us.is_(None), within(scope)))).one()
+    return cameras, villages
 
 
 def _page(query: _Query, code: ColumnElement[str], after: str | None, limit: int) -> _Query:

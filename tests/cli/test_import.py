@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from streamwatch.cli.import_ import import_file, import_into
+from streamwatch.cli.imported import tell
 from streamwatch.datadir import DataDir
 from streamwatch.errors import Exit, HeldError, UsageError
 from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.csvfile import parse_file
-from streamwatch.inventory.parsed import ParsedFile
+from streamwatch.inventory.parsed import Change, ImportResult, ParsedFile, Rejection
 from streamwatch.live.server import LiveServer
 from streamwatch.model.inventory import Inventory, Secret
 from streamwatch.model.live import ServiceStatus
@@ -61,16 +62,71 @@ async def test_a_list_is_taken_and_told_in_words(
     assert await import_file("cameras", lists[1]) == Exit.DEGRADED
     assert await import_file("cameras", lists[1]) == Exit.DEGRADED
 
+    wrong = f"""
+not taken:
+line  column   value  what is wrong    what to do
+   3  village  V9     unknown_village  {NO_VILLAGE}
+
+"""
     assert capsys.readouterr().out == (
         "villages: 1 created, 0 changed, 0 unchanged, 0 lines rejected\n"
-        "cameras: 1 created, 0 changed, 0 unchanged, 1 lines rejected\n"
-        f"line 3, village: 'V9' unknown_village; {NO_VILLAGE}\n"
-        "cameras: 0 created, 0 changed, 1 unchanged, 1 lines rejected\n"
-        f"line 3, village: 'V9' unknown_village; {NO_VILLAGE}\n"
+        f"cameras: 1 created, 0 changed, 0 unchanged, 1 line rejected\n{wrong}"
+        f"cameras: 0 created, 0 changed, 1 unchanged, 1 line rejected\n{wrong}"
     )
     (camera,) = (await inventory(data)).cameras.values()
     assert (camera.url, camera.password) == ("rtsp://10.0.0.1/a", Secret("geheim"))
     assert DataDir(data).holder() is None
+
+
+async def test_remarks_are_told_and_are_no_failure(
+    data: Path, lists: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Lists may come in any order: what is named before it is there is taken, with a word, and exit 0."""
+    lines = tmp_path / "lines.csv"
+    lines.write_text("code,name,parent\nL2,村专线,L1\n")
+
+    assert await import_file("lines", lines) == Exit.OK
+    assert capsys.readouterr().out == (
+        """lines: 1 created, 0 changed, 0 unchanged, 0 lines rejected, 1 remark
+
+taken, but to be put right:
+line  column  value  what is wrong  what to do
+   2  parent  L1     unknown_line   no line has this code; import lines first, or correct it
+
+"""
+    )
+    assert await import_file("lines", lines, as_json=True) == Exit.OK
+    told = json.loads(capsys.readouterr().out)
+    assert (told["unchanged"], told["remarks_total"], told["remarks"][0]["code"]) == (1, 1, "unknown_line")
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "more"),
+    [(3, None, None), (3, 3, None), (3, 2, "… and 1 line more"), (30, 20, "… and 10 lines more")],
+)
+def test_long_lists_of_problems_are_cut_where_one_asks(
+    capsys: pytest.CaptureFixture[str], count: int, most: int | None, more: str | None
+) -> None:
+    """What was done must not scroll away; how many lines are not shown is said."""
+    rejected = tuple(Rejection(line, "url", "x", "bad_url", "give one") for line in range(2, 2 + count))
+    tell("cameras", ImportResult(rejected=rejected, rejected_total=count), most=most)
+
+    out = capsys.readouterr().out
+    assert out.count("bad_url") == (count if most is None else min(count, most))
+    assert ("… and" in out) == (more is not None)
+    assert more is None or more in out
+
+
+def test_a_move_says_that_history_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it is done; of a recorder nothing of the kind, it has no history."""
+    result = ImportResult(changed=1, changes=(Change("X1", ("name", "village")),), dry_run=True)
+    tell("cameras", result)
+    tell("recorders", result)
+
+    assert capsys.readouterr().out.splitlines()[1::2] == [
+        "X1: name, village would change; its history stays with the old village",
+        "X1: name, village would change",
+    ]
 
 
 async def test_json_has_the_promised_keys(
@@ -137,6 +193,7 @@ async def test_a_running_service_does_the_work(
                 now_us=7,
                 dry_run=args["dry_run"],
                 on_error=args["on_error"],
+                create_only=args["create_only"],
             )
         return result.to_json()
 

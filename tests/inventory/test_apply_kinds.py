@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from streamwatch.errors import UsageError
 from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.csvfile import parse_file
-from streamwatch.inventory.parsed import Change, ImportResult, ParsedFile, ParsedRow
+from streamwatch.inventory.parsed import Change, ImportResult
 from streamwatch.model.inventory import Camera, Secret
 from streamwatch.model.scope import Scope
 from streamwatch.secrets import Sealer
@@ -275,16 +275,11 @@ async def test_moving_a_camera_leaves_its_history_where_it_was(filled: AsyncConn
 
 async def test_a_camera_behind_a_recorder_needs_no_address(filled: AsyncConnection, sealer: Sealer) -> None:
     """Recorder and channel give both addresses; the recorder's login goes with them; the same list changes nothing."""
-    channels = (("C7", "V1", "N1", "3", None), ("C8", "V1", "N9", "1", None), ("C9", "V2", "N2", "1", None))
-    rows = [*channels, ("C10", "V2", "N2", "2", "dahua")]
-    file = ParsedFile(
-        kind="cameras",
-        columns=("code", "village", "recorder", "recorder_channel", "vendor", "name", "url"),
-        rows=tuple(ParsedRow(at, (*values, "a", None)) for at, values in enumerate(rows, 2)),
-        rejected=(),
+    text = (
+        "code,name,village,recorder,recorder_channel,vendor\n"
+        "C7,a,V1,N1,3,\nC8,a,V1,N9,1,\nC9,a,V2,N2,1,\nC10,a,V2,N2,2,大华\n"
     )
-    options: Any = {"now_us": NOW, "dry_run": False, "on_error": "skip"}
-    result = await run_import(filled, sealer, "cameras", file, **options)
+    result = await take(filled, sealer, "cameras", text)
 
     assert said(result.rejected) == [(3, "recorder", "N9", "unknown_recorder"), (4, "recorder", "N2", "no_template")]
     found = await watched(filled, sealer, "C7")
@@ -295,7 +290,7 @@ async def test_a_camera_behind_a_recorder_needs_no_address(filled: AsyncConnecti
     assert (found.username, found.password) == ("admin", Secret("geheim"))
     own = await watched(filled, sealer, "C10")
     assert own.url == "rtsp://10.0.0.8:8554/cam/realmonitor?channel=2&subtype=0"
-    assert counts(await run_import(filled, sealer, "cameras", file, **options)) == (0, 0, 2, 2)
+    assert counts(await take(filled, sealer, "cameras", text)) == (0, 0, 2, 2)
 
 
 async def regions(conn: AsyncConnection) -> dict[str, int]:
