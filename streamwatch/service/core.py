@@ -116,6 +116,7 @@ class Service:
             self.server.publish(tuple(fresh))
             if gone:
                 self.server.forget(gone)
+            self.server.pulse()  # with the new version, before the command that changed it is answered
 
     async def plan_forever(self) -> None:
         """Sends every round when it is due."""
