@@ -118,6 +118,8 @@ def split_host(text: str) -> tuple[str, int | None] | None:
 
     None where it is something else. Raises AddressError where it looks like one and is none.
     """
+    if any(character in "/?#@" for character in text):
+        return None
     found = _NETLOC.fullmatch(text)
     if found is None and ":" in text:
         found = _NETLOC.fullmatch(f"[{text}]")  # IPv6 as it stands in its column

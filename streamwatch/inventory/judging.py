@@ -22,6 +22,7 @@ from streamwatch.inventory.widths import half_width
 _QUOTED_FORMULA = re.compile(r'="([^"]*)"')  # how spreadsheets are made to keep leading zeros
 _LOST: Final = "\ufffd"
 _MOJIBAKE: Final = "锟斤拷"  # U+FFFD twice in UTF-8, read as GB18030
+SEPARATORS: Final = 2  # of another kind in a first cell mean that it holds the whole line
 _OTHER_SEPARATORS: Final = "\t;，；"
 _WIDE_SAID: Final = "read as {found!r}; write digits, letters and marks in ordinary (half) width"
 _WIDE_KEPT: Final = "it holds full-width characters, which are kept: devices seldom take them; write it in half width"
@@ -42,6 +43,8 @@ class Lines:
         self._by_name = {column.name: column for column in columns if column is not None}
         self._refused = refused
         self._remarks = remarks
+        # Names in Chinese: nothing is to be read differently, nothing to be said.
+        self._kept = {column.name for column in columns if column and column.wide is Wide.KEPT and not column.secret}
         self._lines_of_code: dict[Value, int] = {}
         self._whole = WHOLE_ROW.get(kind)
         # Required columns that may be empty until the line is seen as a whole: this file has what may stand instead.
@@ -58,7 +61,7 @@ class Lines:
         names = [*given, *quiet]
         rows: list[ParsedRow] = []
         for record in found:
-            if record.blank:
+            if not (record.cells and record.cells[0]) and record.blank:
                 self._blank_from = self._blank_from or record.line
                 continue
             if self._blank_from:
@@ -118,7 +121,7 @@ class Lines:
         """Whether the line has the columns of the headings."""
         cells = record.cells
         count = len(self._columns)
-        if len(cells) < count and sum(map(cells[0].count, _OTHER_SEPARATORS)) >= count - len(cells) > 0:
+        if len(cells) < count and sum(map(cells[0].count, _OTHER_SEPARATORS)) >= SEPARATORS:
             remedy = f"separate its {count} values by the mark that the headings have"
             self._refused.add(record.line, None, f"{len(cells)} values", "wrong_separator", remedy)
             return False
@@ -147,7 +150,8 @@ class Lines:
                 )
                 self._refused.add(line, column, text, "bad_encoding", remedy)
                 return
-            text = self._half_width(line, column, text)
+            if column.name not in self._kept:
+                text = self._half_width(line, column, text)
         try:
             value = column.parse(text)
         except CellError as error:
@@ -165,7 +169,7 @@ class Lines:
         if column.secret:
             self._remarks.add(line, column, text, "full_width", _WIDE_KEPT)
             return text
-        if column.wide is Wide.KEPT or (column.wide is Wide.READ_WHOLE and not plain.isascii()):
+        if column.wide is Wide.READ_WHOLE and not plain.isascii():
             return text
         if column.address and "@" in plain:
             return text  # a login may hold such characters: it is refused with the address

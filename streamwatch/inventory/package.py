@@ -93,6 +93,13 @@ class Package:
         parser.buffer_text = True
         local: dict[str, str] = {}
 
+        def root(name: str, attributes: dict[str, str]) -> None:
+            prefixed = ":" in name
+            parser.StartElementHandler = started if prefixed else start
+            if end is not None:
+                parser.EndElementHandler = ended if prefixed else end
+            parser.StartElementHandler(name, attributes)
+
         def started(name: str, attributes: dict[str, str]) -> None:
             start(local.get(name) or local.setdefault(name, name.rpartition(":")[2]), attributes)
 
@@ -103,9 +110,7 @@ class Package:
         def doctype(*_: object) -> None:
             raise self.refusal("has a document type, which workbooks never have")
 
-        parser.StartElementHandler = started
-        if end is not None:
-            parser.EndElementHandler = ended
+        parser.StartElementHandler = root
         if text is not None:
             parser.CharacterDataHandler = text
         parser.StartDoctypeDeclHandler = doctype

@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 from streamwatch.errors import UsageError
@@ -33,7 +33,7 @@ _ERROR: Final = ("cell_error", "the cell holds a spreadsheet's error; correct it
 _DATES: Final = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})  # 18.8.30 numFmt, built in
 _NO_DATE = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.')  # of a format: literals, colours, padding
 _DATE_LETTERS = re.compile(r"[dmyh]", re.IGNORECASE)
-_CELL = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
+_LETTERS = re.compile(r"[A-Z]{1,3}")
 _MERGE = re.compile(rb'<(?:[A-Za-z0-9]+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})"')
 _MERGE_TAIL: Final = 200  # bytes of a mergeCell that may lie across two pieces
 
@@ -64,7 +64,7 @@ class Workbook:
         chosen: tuple[str, Iterator[Record]] | None = None
         for title, part in self._sheets.items():
             rows = self._rows(part, strings, dates)
-            head = [row for row, _ in zip(rows, range(HEAD_ROWS), strict=False)]
+            head = list(islice(rows, HEAD_ROWS))
             if max((known.known(row.cells) for row in head), default=0) >= ENOUGH:
                 found.append(title)
                 chosen = chosen or (title, chain(head, rows))
@@ -225,6 +225,7 @@ class _Sheet:
     _rows: list[Record] = field(default_factory=list)
     _down: dict[int, tuple[int, str]] = field(default_factory=dict)  # column -> last row and value of a merged cell
     _row: int = 0
+    _last_row: int = 0
     _cells: list[str] = field(default_factory=list)
     _odd: dict[int, tuple[str, str]] = field(default_factory=dict)
     _broken: str | None = None
@@ -234,6 +235,8 @@ class _Sheet:
     _style: str = ""
     _formula: bool = False
     _pieces: list[str] = field(default_factory=list)
+    _places: dict[str, int] = field(default_factory=dict)
+    _phonetic: bool = False
     _inside: bool = False  # v, or t of an inline string
 
     def taken(self) -> list[Record]:
@@ -244,22 +247,31 @@ class _Sheet:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
         if name == "c":
-            place = _CELL.fullmatch(attributes.get("r", ""))
-            self._at = self._at + 1 if place is None else _column(place[1])
+            place = attributes.get("r")
+            self._at = self._at + 1 if place is None else self._place(place.rstrip("0123456789"))
             self._type = attributes.get("t", "n")
             self._style = attributes.get("s", "")
             self._formula = False
             self._pieces = []
         elif name == "v" or name == "t":
-            self._inside = True
+            self._inside = not self._phonetic
         elif name == "f":
             self._formula = True
         elif name == "rPh":
-            self._inside = False
+            self._phonetic = True
         elif name == "row":
             number = attributes.get("r", "")
             self._row = int(number) if number.isdecimal() and len(number) <= 7 else self._row + 1
             self._cells, self._odd, self._broken, self._size, self._at = [], {}, None, 0, -1
+
+    def _place(self, letters: str) -> int:
+        at = self._places.get(letters)
+        if at is None:
+            known = _LETTERS.fullmatch(letters) is not None
+            at = _column(letters) if known else self._at + 1
+            if known:
+                self._places[letters] = at  # at most 18,278
+        return at
 
     def text(self, piece: str) -> None:
         """Text, of a value or between elements."""
@@ -274,6 +286,8 @@ class _Sheet:
             self._inside = False
         elif name == "c":
             self._cell()
+        elif name == "rPh":
+            self._phonetic = False
         elif name == "row":
             self._end_row()
 
@@ -321,11 +335,19 @@ class _Sheet:
 
     def _put(self, at: int, text: str) -> None:
         cells = self._cells
-        if at >= len(cells):
-            cells.extend([""] * (at - len(cells) + 1))
-        cells[at] = text
+        missing = at - len(cells)
+        if missing == 0:
+            cells.append(text)
+        elif missing > 0:
+            cells.extend([""] * missing)
+            cells.append(text)
+        else:
+            cells[at] = text
 
     def _end_row(self) -> None:
+        if self._row > self._last_row + 1:
+            self._rows.append(Record(self._last_row + 1, ()))  # empty rows are left out of the file
+        self._last_row = self._row
         if self._size > MAX_RECORD_CHARS:
             self._broken = f"is longer than {MAX_RECORD_CHARS} characters"
         if self.merges:
