@@ -299,4 +299,5 @@ def _start(control: int, max_pixels: int, headroom_bytes: int, *, jail_required:
         stdout=subprocess.DEVNULL,
         env=environment,
         pass_fds=(control,),
+        start_new_session=True,  # a terminal's Ctrl-C is not for it, not even while it still imports
     )

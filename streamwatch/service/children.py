@@ -32,6 +32,7 @@ async def spawn(
         env=dict(environ),
         pass_fds=tuple(pass_fds),
         stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # a terminal's Ctrl-C is for the service, which ends them; also while they still import
     )
 
 
