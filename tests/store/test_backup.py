@@ -25,9 +25,9 @@ from tests.store.crasher import CAMERAS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def dump(path: Path) -> list[str]:
+def dump(path: Path, how: str = "mode=ro") -> list[str]:
     """Everything in a database, as the statements that would make it."""
-    conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    conn = sqlite3.connect(f"file:{path}?{how}", uri=True)
     try:
         return list(conn.iterdump())
     finally:
