@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -160,34 +161,30 @@ def aio_rtsp(clip: Path, size: tuple[int, int]) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def vlc(clip: Path, size: tuple[int, int], home: Path) -> Iterator[Running]:
+def vlc(clip: Path, size: tuple[int, int]) -> Iterator[Running]:
     """VLC, which sends by UDP only and answers anything else with 461; it takes no port 0 and refuses to be root."""
     command = shutil.which("cvlc")
     require(command is not None, "VLC", "apt-get install vlc-bin vlc-plugin-base")
     port = free_port()
     unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-    readable = home / clip.name
-    shutil.copy(clip, readable)
-    for folder in (home, *home.parents):  # pytest's folders are for their owner only
-        with contextlib.suppress(PermissionError):
-            if folder.stat().st_uid == os.geteuid() and folder.name.startswith("pytest-"):
-                folder.chmod(0o755)
-    home.chmod(0o777)
-    process = subprocess.Popen(
-        [
-            *unprivileged, "env", f"HOME={home}", str(command), "-q", "--loop", "--rtsp-host", "127.0.0.1",
-            str(readable), "--sout", f"#rtp{{sdp=rtsp://127.0.0.1:{port}/vlc}}", "--sout-keep",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=home,
-    )  # fmt: skip
-    try:
-        wait_for_port(port, process)
-        yield Running(f"rtsp://127.0.0.1:{port}/vlc", port, *size)
-    finally:
-        process.kill()
-        process.wait()
+    with tempfile.TemporaryDirectory() as home:  # pytest's own folders are for their owner only
+        Path(home).chmod(0o777)
+        readable = shutil.copy(clip, home)
+        process = subprocess.Popen(
+            [
+                *unprivileged, "env", f"HOME={home}", str(command), "-q", "--loop", "--rtsp-host", "127.0.0.1",
+                str(readable), "--sout", f"#rtp{{sdp=rtsp://127.0.0.1:{port}/vlc}}", "--sout-keep",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=home,
+        )  # fmt: skip
+        try:
+            wait_for_port(port, process)
+            yield Running(f"rtsp://127.0.0.1:{port}/vlc", port, *size)
+        finally:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager

@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from streamwatch import looker as looker_module
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Reason
 from streamwatch.health import LoopLag
 from streamwatch.looker import Looker, LookerPolicy
-from streamwatch.model.look import Depth, Look, StreamKind
+from streamwatch.model.look import Depth, Look, StreamKind, Transport
 from streamwatch.model.report import Credentials, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 from streamwatch.simulator.farm import Farm, FarmPlan
+from tests.ingest.udp_camera import Camera, Plan, udp_camera
+from tests.wire.camera import encode, packetise
 
 CACHE = Path(__file__).resolve().parents[1] / ".run" / "farm-cache"
 
@@ -180,3 +184,114 @@ async def test_an_empty_round_is_answered(pool: DecoderPool) -> None:
     (report,) = await work(looker(pool), what)
 
     assert (report.last, report.looks) == (True, ())
+
+
+PACKETS = packetise(encode(320, 240, pictures=2), mtu=600)
+
+
+def ticket_of(camera: Camera, number: int = 1, transport: Transport = Transport.AUTO) -> Ticket:
+    return Ticket(
+        camera=number,
+        url=camera.url,
+        stream=StreamKind.SUB,
+        offset_ms=0,
+        deadline_ms=900,
+        host="127.0.0.1",
+        transport=transport,
+    )
+
+
+async def looks_at(who: Looker, camera: Camera, ticket: Ticket) -> tuple[Look, list[str]]:
+    """One look, and the transports that it asked for."""
+    camera.requests.clear()
+    look = await who.look(ticket, Depth.STREAM)
+    return look, [one.split()[1] for one in camera.requests if one.startswith("SETUP")]
+
+
+@pytest.fixture
+def idle() -> Looker:
+    """A looker for looks that decode nothing."""
+    return looker(DecoderPool(workers=1, jail=JailMode.REQUIRED))
+
+
+async def test_the_transport_that_worked_is_asked_for_first_the_next_time(idle: Looker) -> None:
+    """A camera that refuses TCP is asked for it once; another stream of it is another memory."""
+    with udp_camera(Plan(PACKETS, refuses={"tcp": "461 No"})) as camera:
+        ticket = ticket_of(camera)
+        first, asked_first = await looks_at(idle, camera, ticket)
+        second, asked_second = await looks_at(idle, camera, ticket)
+        _, asked_main = await looks_at(idle, camera, msgspec.structs.replace(ticket, stream=StreamKind.MAIN))
+
+    assert (first.reason, first.transport, second.reason, second.transport) == (None, "udp", None, "udp")
+    assert (asked_first, asked_second, asked_main) == (["tcp", "udp"], ["udp"], ["tcp", "udp"])
+
+
+async def test_a_remembered_transport_that_fails_gives_way_and_is_forgotten(idle: Looker) -> None:
+    """A firewall came between: the look still succeeds by TCP, and the next one begins with TCP."""
+    plan = Plan(PACKETS, refuses={"tcp": "461 No"})
+    with udp_camera(plan) as camera:
+        await looks_at(idle, camera, ticket_of(camera))
+        plan.refuses, plan.silent = {}, frozenset({"udp"})
+        second, asked_second = await looks_at(idle, camera, ticket_of(camera))
+        third, asked_third = await looks_at(idle, camera, ticket_of(camera))
+
+    assert (second.reason, second.transport, asked_second) == (None, "tcp", ["udp", "tcp"])
+    assert (third.reason, third.transport, asked_third) == (None, "tcp", ["tcp"])
+
+
+async def test_a_camera_is_down_only_when_both_transports_failed(idle: Looker) -> None:
+    """And the detail names both; a remembered one that failed is not asked for first again."""
+    plan = Plan(PACKETS, refuses={"tcp": "461 No"})
+    with udp_camera(plan) as camera:
+        await looks_at(idle, camera, ticket_of(camera))
+        plan.silent = frozenset({"udp"})
+        second, _ = await looks_at(idle, camera, ticket_of(camera))
+        _, asked_third = await looks_at(idle, camera, ticket_of(camera))
+
+    assert second.reason is Reason.MEDIA_NO_DATA
+    assert "over UDP: PLAY was accepted" in second.detail
+    assert "over TCP: SETUP was answered with 461 No" in second.detail
+    assert asked_third == ["tcp", "udp"]
+
+
+async def test_a_look_that_never_came_to_media_forgets_nothing(idle: Looker) -> None:
+    """A camera that was not there for a while is not asked for TCP again."""
+    with udp_camera(Plan(PACKETS, refuses={"tcp": "461 No"})) as camera:
+        ticket = ticket_of(camera)
+        await looks_at(idle, camera, ticket)
+        gone = await idle.look(msgspec.structs.replace(ticket, url="rtsp://127.0.0.1:1/live"), Depth.STREAM)
+        _, asked = await looks_at(idle, camera, ticket)
+
+    assert gone.reason is Reason.NET_REFUSED
+    assert asked == ["udp"]
+
+
+async def test_a_ticket_that_pins_its_transport_gets_no_other(idle: Looker) -> None:
+    """tcp at a camera that refuses it is rtsp.transport."""
+    with udp_camera(Plan(PACKETS, refuses={"tcp": "461 No"})) as camera:
+        look, asked = await looks_at(idle, camera, ticket_of(camera, transport=Transport.TCP))
+        by_udp, asked_udp = await looks_at(idle, camera, ticket_of(camera, transport=Transport.UDP))
+
+    assert (look.reason, asked) == (Reason.RTSP_TRANSPORT, ["tcp"])
+    assert (by_udp.reason, asked_udp) == (None, ["udp"])
+
+
+async def test_remembered_transports_are_bounded(idle: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was not looked at for the longest time is forgotten."""
+    monkeypatch.setattr(looker_module, "MAX_MEMORIES", 2)
+    with udp_camera(Plan(PACKETS, refuses={"tcp": "461 No"})) as camera:
+        for number in (1, 2, 1, 3):
+            await looks_at(idle, camera, ticket_of(camera, number))
+        asked = [(await looks_at(idle, camera, ticket_of(camera, number)))[1] for number in (3, 1)]
+        asked.append((await looks_at(idle, camera, ticket_of(camera, 2)))[1])
+
+    assert asked == [["udp"], ["udp"], ["tcp", "udp"]]
+
+
+async def test_the_wait_for_the_farewell_is_no_part_of_the_look(idle: Looker) -> None:
+    """A camera that never answers TEARDOWN costs a moment that nobody measures."""
+    with udp_camera(Plan(PACKETS, answers_teardown=False)) as camera:
+        look, _ = await looks_at(idle, camera, ticket_of(camera, transport=Transport.UDP))
+
+    assert look.reason is None
+    assert look.duration_us == pytest.approx(look.timings_ms["total"] * 1000, abs=50_000)

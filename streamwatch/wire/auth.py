@@ -128,6 +128,11 @@ class Authenticator:
         self._challenge = challenge
         self._uses = 0
 
+    def renew(self) -> None:
+        """A new connection: many devices take a nonce only in the one that they gave it in. Refusals go on counting."""
+        self._challenge = None
+        self._uses = 0
+
     def authorization(self, method: str, url: str, body: bytes = b"") -> str | None:
         """The Authorization value for a request, or None where nobody asked for one yet.
 

@@ -22,25 +22,14 @@ from streamwatch.wire import rtcp, sdp, transport
 from streamwatch.wire.ask import Ask as Ask
 from streamwatch.wire.attempts import Attempts
 from streamwatch.wire.auth import Authenticator
+from streamwatch.wire.exchange import Exchange
 from streamwatch.wire.media import Keyframe as Keyframe
 from streamwatch.wire.media import Media
 from streamwatch.wire.refusals import METHODS, plain, refusal_of
-from streamwatch.wire.rtsp import (
-    Closed,
-    Event,
-    Headers,
-    Interleaved,
-    Request,
-    Response,
-    RtspParser,
-    protocol_error,
-    serialise,
-)
+from streamwatch.wire.rtsp import Closed, Event, Interleaved, Request, Response, RtspParser
 from streamwatch.wire.upkeep import Datagram, Upkeep
 from streamwatch.wire.url import parse_address
 
-MAX_STRAY_REPLIES: Final = 16  # of earlier requests, or provisional (1xx)
-MAX_SERVER_REQUESTS: Final = 64  # the chattiest device asks once a minute
 MAX_SERVER_NAME: Final = 128  # characters
 
 _LOST_TO_US: Final = frozenset({Reason.MEDIA_NO_DATA, Reason.MEDIA_NO_KEYFRAME})
@@ -89,9 +78,7 @@ class Conversation:
         )
         self._attempts = Attempts(ask.transport, ask.prefer)
         self._port: int | None = None  # our RTP port
-        self._out: list[bytes] = []
         self._datagrams: list[Datagram] = []
-        self._server_requests = 0
         self._earlier_bytes = 0
         self._begin()
 
@@ -99,13 +86,10 @@ class Conversation:
         """The state of one connection."""
         self._parser = RtspParser()
         self._begun = 0.0  # when the present step's first request left
-        self._pending: Request | None = None
-        self._sequence = 0
-        self._strays = 0
-        self._session: transport.Session | None = None
+        self._exchange = Exchange(self._auth, self._ask.user_agent)
         self._set_up = False
         self._refused_here = False  # a transport, in this connection
-        self._base = self._track_url = self._play_url = self._url
+        self._track_url = self._play_url = self._url
         self._channel = -1
         self._media: Media | None = None
         self._upkeep: Upkeep | None = None
@@ -134,11 +118,11 @@ class Conversation:
             self.redial = self.parted = self.wants_ports = False
             self._port = None
             self.timings_ms.clear()
-            self._take_out()
             self._datagrams.clear()
+            self._auth.renew()
             self._begin()
         self._enter(Step.OPTIONS, self._url, now)
-        return self._take_out()
+        return self._exchange.take_out()
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Takes what arrived at `now` (b"": the peer closed); gives the bytes to send."""
@@ -161,7 +145,7 @@ class Conversation:
                 self.parted = True
             else:
                 self._fail(error)
-        return self._take_out()
+        return self._exchange.take_out()
 
     def datagram(self, data: bytes, now: float, *, control: bool = False) -> None:
         """Takes what came to our RTP port, or to our RTCP port, from where the device sends from."""
@@ -187,7 +171,7 @@ class Conversation:
         self.wants_ports = False
         self._port = port
         self._set_up_track()
-        return self._take_out()
+        return self._exchange.take_out()
 
     def no_ports(self, error: LookError) -> bytes:
         """`wants_ports` could not be met: the other transport, where it was not tried yet, or the failure."""
@@ -196,7 +180,7 @@ class Conversation:
             self._refused(error)
         except LookError:
             self._fail(error)
-        return self._take_out()
+        return self._exchange.take_out()
 
     def take_datagrams(self) -> list[Datagram]:
         """What is to be sent by UDP now; each is given once."""
@@ -218,8 +202,8 @@ class Conversation:
         """The session's keepalive, for the shell by way of `tick`."""
         if self._upkeep is not None and self.step is Step.FIRST_KEYFRAME and not self.finished:
             self._upkeep.heard_from_us(now)
-            self._ask_for(self._upkeep.method, self._play_url)
-        return self._take_out()
+            self._exchange.ask(self._upkeep.method, self._play_url)
+        return self._exchange.take_out()
 
     def give_up(self, now: float) -> None:
         """No media came by this transport: the other one is wanted, in a new connection."""
@@ -251,8 +235,8 @@ class Conversation:
         if not self._set_up or self.parted:
             self.parted = True
             return b""
-        self._ask_for("TEARDOWN", self._play_url)
-        return self._take_out()
+        self._exchange.ask("TEARDOWN", self._play_url)
+        return self._exchange.take_out()
 
     # ---- events
 
@@ -267,7 +251,7 @@ class Conversation:
             self._reply(event, now)
         elif isinstance(event, Request):
             self.progress += 1
-            self._answer(event)
+            self._exchange.serve(event)
         else:
             self._set_up = False
             if self._refused_here and self.step is Step.SETUP:
@@ -278,46 +262,24 @@ class Conversation:
 
     def _part(self, event: Event) -> None:
         """After the end only the reply to TEARDOWN matters; media still in flight is let go."""
-        pending = self._pending
         if isinstance(event, Closed):
             self.parted = True
-        elif (
-            isinstance(event, Response)
-            and pending is not None
-            and pending.method == "TEARDOWN"
-            and event.headers.get("CSeq") in {None, str(self._sequence)}
-        ):
-            self._pending = None
-            if event.status == 401 and self._challenged(
-                event, pending
-            ):  # the nonce ran out: once more with the new one
-                return
-            self.parted = True
+        elif isinstance(event, Response) and (request := self._exchange.answers_farewell(event)) is not None:
+            # 401: the nonce ran out within the session
+            self.parted = event.status != 401 or not self._exchange.try_again(event, request)
 
     def _reply(self, reply: Response, now: float) -> None:
-        pending = self._pending
-        stated = reply.headers.get("CSeq")
-        stray = pending is None or reply.status < 200
-        if stated is not None and not stray:
-            if not stated.isdecimal() or len(stated) > 10 or int(stated) > self._sequence:
-                raise protocol_error(f"a reply with a CSeq that we never sent, to {self._sequence}")
-            stray = int(stated) < self._sequence
-        if stray or pending is None:
-            self._strays += 1
-            if self._strays > MAX_STRAY_REPLIES:
-                raise protocol_error(f"more than {MAX_STRAY_REPLIES} replies to nothing that we asked")
+        request = self._exchange.match(reply)
+        if request is None:
             return
-        self._pending = None
         server = reply.headers.get("Server")
         if server and self.server is None:
             self.server = plain(server)[:MAX_SERVER_NAME]
         if self.step is Step.FIRST_KEYFRAME:
-            self._kept_alive(reply, pending)
+            self._kept_alive(reply, request)
             return
         if reply.status == 401 and self.step is not Step.OPTIONS:
-            answered = pending.headers.get("Authorization") is not None
-            self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=answered)
-            self._ask_for(pending.method, pending.url)
+            self._exchange.challenged(reply, request, *self._fields(self.step))
             return
         if self.step is not Step.OPTIONS and reply.status != 200:
             refusal = refusal_of(self.step, reply)
@@ -356,11 +318,11 @@ class Conversation:
         if self._attempts.current is Transport.UDP and self._port is None:
             self.wants_ports = True
         else:
-            self._ask_for("SETUP", self._track_url)
+            self._exchange.ask("SETUP", self._track_url, *self._fields(Step.SETUP))
 
     def _after_setup(self, reply: Response, now: float) -> None:
         self._set_up = True
-        self._session = transport.parse_session(reply.headers.get("Session"))
+        self._exchange.session = transport.parse_session(reply.headers.get("Session"))
         stated = reply.headers.get("Transport")
         agreed = transport.parse_transport(stated, self._attempts.current)
         other = agreed.lower is not self._attempts.current
@@ -382,11 +344,12 @@ class Conversation:
         self._enter(Step.PLAY, self._play_url, now)
 
     def _after_play(self, reply: Response, now: float) -> None:
-        self._session = transport.parse_session(reply.headers.get("Session")) or self._session
+        session = transport.parse_session(reply.headers.get("Session")) or self._exchange.session
+        self._exchange.session = session
         self.step = Step.FIRST_KEYFRAME
         self._begun = now
         if self._upkeep is not None:
-            timeout_s = self._session.timeout_s if self._session is not None else transport.DEFAULT_TIMEOUT_S
+            timeout_s = session.timeout_s if session is not None else transport.DEFAULT_TIMEOUT_S
             self._datagrams += self._upkeep.playing(timeout_s, now)
         if self._patience_s is not None and self._attempts.another and not self.media_flowed:
             self._patient_until = now + min(self._patience_s, max(0.0, self._ends - now) / 2)
@@ -399,20 +362,10 @@ class Conversation:
         if upkeep is None:
             return
         if reply.status == 401:
-            if not self._challenged(reply, request):
+            if not self._exchange.try_again(reply, request):
                 upkeep.stop()
         elif reply.status in {405, 501, 551}:
             upkeep.refused()
-
-    def _challenged(self, reply: Response, request: Request) -> bool:
-        """Asks again with an answer to a 401 that came within a session; False where there is none worth sending."""
-        try:
-            answered = request.headers.get("Authorization") is not None
-            self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=answered)
-        except LookError:
-            return False
-        self._ask_for(request.method, request.url)
-        return True
 
     # ---- transports
 
@@ -480,37 +433,14 @@ class Conversation:
     def _enter(self, step: Step, url: str, now: float) -> None:
         self.step = step
         self._begun = now
-        self._ask_for(METHODS[step], url)
+        self._exchange.ask(METHODS[step], url, *self._fields(step))
 
-    def _ask_for(self, method: str, url: str) -> None:
-        self._sequence += 1
-        fields = [("CSeq", str(self._sequence)), ("User-Agent", self._ask.user_agent)]
-        answer = self._auth.authorization(method, url)
-        if answer is not None:
-            fields.append(("Authorization", answer))
-        if self._session is not None:
-            fields.append(("Session", self._session.id))
-        if method == "DESCRIBE":
-            fields.append(("Accept", "application/sdp"))
-        elif method == "SETUP":
-            fields.append(("Transport", transport.asked(self._attempts.current, self._port)))
-        elif method == "PLAY":
-            fields.append(("Range", "npt=0.000-"))
-        self._pending = Request(method, url, Headers(fields))
-        self._out.append(serialise(self._pending))
-
-    def _answer(self, request: Request) -> None:
-        """The server asks: OPTIONS is its keepalive, anything else is more than we do. Never taken for a reply."""
-        self._server_requests += 1
-        if self._server_requests > MAX_SERVER_REQUESTS:
-            raise protocol_error(f"more than {MAX_SERVER_REQUESTS} requests from the device")
-        known = request.method == "OPTIONS"
-        fields = [("Public", "OPTIONS")] if known else []
-        stated = request.headers.get("CSeq")
-        if stated is not None:
-            fields.insert(0, ("CSeq", stated))
-        status, reason = (200, "OK") if known else (501, "Not Implemented")
-        self._out.append(serialise(Response(status, reason, Headers(fields))))
+    def _fields(self, step: Step) -> list[tuple[str, str]]:
+        if step is Step.DESCRIBE:
+            return [("Accept", "application/sdp")]
+        if step is Step.SETUP:
+            return [("Transport", transport.asked(self._attempts.current, self._port))]
+        return [("Range", "npt=0.000-")] if step is Step.PLAY else []
 
     def _fail(self, error: LookError) -> None:
         if self.finished:
@@ -521,11 +451,6 @@ class Conversation:
         self.keyframe = None
         self.redial = self.wants_ports = False
         self.finished = True
-
-    def _take_out(self) -> bytes:
-        out = b"".join(self._out)
-        self._out.clear()
-        return out
 
 
 _AFTER: Final[dict[Step, Callable[[Conversation, Response, float], None]]] = {

@@ -16,7 +16,9 @@ from streamwatch.ingest.session import Heard, Limits, converse
 from streamwatch.model.look import Depth, Transport
 from streamwatch.net.address import Guard
 from streamwatch.wire.conversation import Ask
-from tests.servers import Running, encode_clip, gstreamer, ipycam, vlc
+from tests.servers import Running, Secluded, encode_clip, gstreamer, ipycam, vlc
+
+ROOT = Path(__file__).resolve().parents[2]
 
 Clip = tuple[Path, tuple[int, int]]
 
@@ -47,8 +49,8 @@ def gst_both(clip: Clip) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def vlc_server(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with vlc(*clip, tmp_path_factory.mktemp("vlc")) as running:
+def vlc_server(clip: Clip) -> Iterator[Running]:
+    with vlc(*clip) as running:
         yield running
 
 
@@ -63,6 +65,19 @@ def is_up(heard: Heard, running: Running, transport: str) -> None:
     assert heard.keyframe is not None
     assert (heard.codec, heard.width, heard.height) == ("h264", running.width, running.height)
     assert heard.transport == transport
+
+
+PREFERRING_UDP = """
+import asyncio, sys
+from streamwatch.clock import SystemClock
+from streamwatch.ingest.session import Limits, converse
+from streamwatch.model.look import Depth, Transport
+from streamwatch.net.address import Guard
+from streamwatch.wire.conversation import Ask
+ask = Ask(sys.argv[1], Depth.STREAM, prefer=Transport.UDP)
+heard = asyncio.run(converse(ask, Limits(total_s=4.0), clock=SystemClock(), guard=Guard()))
+print(heard.failure, heard.transport, heard.codec, heard.width, heard.height)
+"""
 
 
 def with_login(running: Running) -> str:
@@ -110,15 +125,32 @@ async def test_gstreamer_hears_the_farewell(gst_udp: Running) -> None:
     assert 0 < heard.parting_s < 0.2
 
 
-@pytest.mark.parametrize(("path", "size"), [("video_main", (1920, 1080)), ("video_sub", (640, 360))])
-def test_ipycam_is_up(clip: Clip, tmp_path: Path, path: str, size: tuple[int, int]) -> None:
-    """A virtual camera: right codec and size of both streams."""
-    with ipycam(clip[0], tmp_path) as camera:
-        command = [*camera.enter, sys.executable, "-m", "streamwatch", "probe", f"{camera.url}/{path}"]
-        done = subprocess.run(
-            [*command, "--json", "--depth", "stream"], capture_output=True, text=True, timeout=60, check=False
-        )
+@pytest.fixture(scope="module")
+def virtual_camera(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secluded]:
+    with ipycam(clip[0], tmp_path_factory.mktemp("ipycam")) as running:
+        yield running
 
+
+def within(camera: Secluded, *arguments: str) -> str:
+    """What a Python with those arguments says in that camera's network."""
+    done = subprocess.run(
+        [*camera.enter, sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout)
+    return done.stdout
+
+
+@pytest.mark.parametrize(("path", "size"), [("video_main", (1920, 1080)), ("video_sub", (640, 360))])
+def test_ipycam_is_up(virtual_camera: Secluded, path: str, size: tuple[int, int]) -> None:
+    """A virtual camera: right codec and size of both streams, as a person would ask."""
+    url = f"{virtual_camera.url}/{path}"
+    found = json.loads(within(virtual_camera, "-m", "streamwatch", "probe", url, "--json", "--depth", "stream"))
+
     assert (found["state"], found["codec"], found["width"], found["height"]) == ("up", "h264", *size)
+
+
+def test_ipycam_that_accepts_udp_and_stays_silent_is_up_by_tcp(virtual_camera: Secluded) -> None:
+    """Its SETUP and PLAY for UDP are answered with 200, and then nothing comes: TCP within the same deadline."""
+    said = within(virtual_camera, "-c", PREFERRING_UDP, f"{virtual_camera.url}/video_sub")
+
+    assert said.split() == ["None", "tcp", "h264", "640", "360"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -284,6 +285,26 @@ def test_a_challenge_to_options_saves_a_round_trip() -> None:
     """DESCRIBE is answered at once."""
     talked, sent = talk(challenge(1), *GOOD.parts[1:], credentials=CREDENTIALS)
     assert talked.keyframe is not None and len(sent) == 4 and "Authorization" in sent[1]
+
+
+def test_sha_256_is_taken_before_md5_and_holds_for_the_whole_look() -> None:
+    """Two offers, the weaker first: DESCRIBE to TEARDOWN carry SHA-256, also after its nonce ran out in between."""
+    both = (DIGEST, 'WWW-Authenticate: Digest realm="r", nonce="n256", qop="auth", algorithm=SHA-256')
+    again = tuple(offer.replace('nonce="', 'stale=true, nonce="x') for offer in both)
+    parts = [GOOD.options, reply(2, "401 Unauthorized", *both), shifted(GOOD.parts, 1, 0)[1]]
+    parts += [reply(4, "401 Unauthorized", *again), *shifted(GOOD.parts, 2, 0)[2:]]
+    talked, sent = talk(*parts, credentials=CREDENTIALS)
+    assert talked.keyframe is not None
+    answered = [text for text in [*sent, talked.farewell().decode()] if "Authorization" in text]
+    assert [text.split()[0] for text in answered] == ["DESCRIBE", "SETUP", "SETUP", "PLAY", "TEARDOWN"]
+    for text in answered:
+        method, url = text.split()[:2]
+        nonce, nc = re.findall(r' nonce="(.*?)"', text)[0], re.findall(r"nc=(\w+)", text)[0]
+        first = hashlib.sha256(f"admin:r:{CREDENTIALS.password}".encode()).hexdigest()
+        second = hashlib.sha256(f"{method}:{url}".encode()).hexdigest()
+        expected = hashlib.sha256(f"{first}:{nonce}:{nc}:c0ffee:auth:{second}".encode()).hexdigest()
+        assert f'response="{expected}"' in text and "algorithm=SHA-256" in text
+    assert re.findall(r' nonce="(.*?)"', "".join(answered)) == ["n256"] * 2 + ["xn256"] * 3
 
 
 @pytest.mark.parametrize("again", ["n1", "n2"])

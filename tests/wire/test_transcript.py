@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamwatch.errors import LookError, Reason, Step, UsageError
-from streamwatch.model.look import Depth
+from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
 from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.redaction import Redactor, masked_url
@@ -177,6 +177,42 @@ def test_no_picture_is_in_a_recording_unless_asked_for() -> None:
     assert all(len(data) <= 12 + 2 + 24 for data in slices if not sei.get(data[12] & 0x1F, lambda _: False)(data))
 
 
+def test_no_picture_is_in_the_datagrams_of_a_recording() -> None:
+    """Both directions are there, with their ports; sizes stay, slices go; a replay takes the same keyframe's size."""
+    ask = Ask(URL, Depth.STREAM, transport=Transport.UDP)
+    talked, recorder = Conversation(ask, lambda: "c0ffee"), Recorder(ask, AT_US, 100.0)
+    recorder.sent(talked.start(100.0), 100.0)
+    setup = reply(3, "200 OK", "Session: 1", "Transport: RTP/AVP;server_port=6000-6001")
+    for piece in (GOOD.options, GOOD.describe, setup, GOOD.play):
+        recorder.received(piece, 100.0)
+        recorder.sent(talked.receive(piece, 100.0), 100.0)
+        if talked.wants_ports:
+            recorder.sent(talked.use_ports(5000), 100.0)
+        for one in talked.take_datagrams():
+            recorder.datagram_sent(one.data, 100.0, control=one.control)
+    report = b"\x80\xc8\x00\x06" + bytes(24)
+    recorder.datagram_received(report, 101.0, control=True)
+    for packet in PACKETS:
+        recorder.datagram_received(packet, 102.0, control=False)
+        talked.datagram(packet, 102.0)
+    reduced, whole = dump(recorder), dump(recorder, with_picture=True)
+    assert len(reduced) < len(whole) / 2
+    lines = [json.loads(line) for line in reduced.splitlines() if '"via"' in line]
+    assert [(line["dir"], line["via"]) for line in lines[:5]] == [
+        *[("out", "rtp"), ("out", "rtcp")] * 2,
+        ("in", "rtcp"),
+    ]
+    assert [line["media"]["bytes"] for line in lines[5:]] == [len(packet) for packet in PACKETS]
+    same(talked, replay(load(reduced)), picture=False)
+    same(talked, replay(load(whole)), picture=True)
+
+
+def test_recordings_of_before_there_was_udp_are_of_tcp() -> None:
+    """A header without transport: 461 is the end of it, as it was then."""
+    recording = load(GOOD_HEADER)
+    assert (recording.ask().transport, recording.ask().prefer) == (Transport.TCP, Transport.TCP)
+
+
 @given(st.binary(max_size=200))
 def test_reducing_any_packet_keeps_its_length_and_its_head(packet: bytes) -> None:
     """Never an exception, same length, same RTP header, and doing it twice changes nothing more."""
@@ -267,6 +303,10 @@ GOOD_HEADER = '{"streamwatch_recording": 1, "url": "rtsp://h/", "depth": "stream
         '{"t_ms": 1, "dir": "in", "end": "boom"}',
         '{"t_ms": 1, "dir": "in", "end": "failed", "reason": "no.such", "step": "connect"}',
         '{"t_ms": 1, "dir": "in", "media": 5}',
+        '{"t_ms": 1, "dir": "in", "via": "sctp", "media": {"bytes": 1, "b64": ""}}',
+        '{"t_ms": 1, "dir": "in", "via": "rtp", "media": {"bytes": 65536, "b64": ""}}',
+        '{"t_ms": 1, "dir": "in", "via": "rtp", "data": "x"}',
+        '{"t_ms": 1, "dir": "in", "kernel_dropped": "many"}',
     ],
 )
 def test_broken_lines_are_named(line: str) -> None:

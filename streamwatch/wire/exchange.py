@@ -1,0 +1,103 @@
+"""Stage 3, wire: requests and replies of one connection: numbered, answered for, and matched to each other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streamwatch.errors import LookError
+from streamwatch.wire.auth import Authenticator
+from streamwatch.wire.rtsp import Headers, Request, Response, protocol_error, serialise
+from streamwatch.wire.transport import Session
+
+MAX_STRAY_REPLIES: Final = 16  # of earlier requests, or provisional (1xx)
+MAX_SERVER_REQUESTS: Final = 64  # the chattiest device asks once a minute
+
+
+class Exchange:
+    """One request is under way at a time. What is to be sent is collected until `take_out`."""
+
+    __slots__ = ("_auth", "_out", "_pending", "_sequence", "_server_requests", "_strays", "_user_agent", "session")
+
+    def __init__(self, auth: Authenticator, user_agent: str) -> None:
+        self.session: Session | None = None
+        self._auth = auth
+        self._user_agent = user_agent
+        self._out: list[bytes] = []
+        self._pending: Request | None = None
+        self._sequence = 0
+        self._strays = 0
+        self._server_requests = 0
+
+    def ask(self, method: str, url: str, *fields: tuple[str, str]) -> None:
+        """A request. Raises LookError(rtsp.redirect) where it would carry our password to another host."""
+        self._sequence += 1
+        head = [("CSeq", str(self._sequence)), ("User-Agent", self._user_agent)]
+        answer = self._auth.authorization(method, url)
+        if answer is not None:
+            head.append(("Authorization", answer))
+        if self.session is not None:
+            head.append(("Session", self.session.id))
+        self._pending = Request(method, url, Headers([*head, *fields]))
+        self._out.append(serialise(self._pending))
+
+    def match(self, reply: Response) -> Request | None:
+        """The request that it answers; None for a stray one. Raises LookError(rtsp.protocol) for too many of those."""
+        pending = self._pending
+        stated = reply.headers.get("CSeq")
+        stray = pending is None or reply.status < 200
+        if stated is not None and not stray:
+            if not stated.isdecimal() or len(stated) > 10 or int(stated) > self._sequence:
+                raise protocol_error(f"a reply with a CSeq that we never sent, to {self._sequence}")
+            stray = int(stated) < self._sequence
+        if stray:
+            self._strays += 1
+            if self._strays > MAX_STRAY_REPLIES:
+                raise protocol_error(f"more than {MAX_STRAY_REPLIES} replies to nothing that we asked")
+            return None
+        self._pending = None
+        return pending
+
+    def answers_farewell(self, reply: Response) -> Request | None:
+        """Our TEARDOWN, where this answers it; never raises."""
+        pending = self._pending
+        if (
+            pending is None
+            or pending.method != "TEARDOWN"
+            or reply.headers.get("CSeq") not in {None, str(self._sequence)}
+        ):
+            return None
+        self._pending = None
+        return pending
+
+    def challenged(self, reply: Response, request: Request, *fields: tuple[str, str]) -> None:
+        """A 401: asks again with an answer. Raises LookError(rtsp.auth) where there is none worth sending."""
+        answered = request.headers.get("Authorization") is not None
+        self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=answered)
+        self.ask(request.method, request.url, *fields)
+
+    def try_again(self, reply: Response, request: Request) -> bool:
+        """The same for a request that no look fails for; False where it is not worth it."""
+        try:
+            self.challenged(reply, request)
+        except LookError:
+            return False
+        return True
+
+    def serve(self, request: Request) -> None:
+        """The device asks: OPTIONS is its keepalive, anything else is more than we do. Never taken for a reply."""
+        self._server_requests += 1
+        if self._server_requests > MAX_SERVER_REQUESTS:
+            raise protocol_error(f"more than {MAX_SERVER_REQUESTS} requests from the device")
+        known = request.method == "OPTIONS"
+        fields = [("Public", "OPTIONS")] if known else []
+        stated = request.headers.get("CSeq")
+        if stated is not None:
+            fields.insert(0, ("CSeq", stated))
+        status, reason = (200, "OK") if known else (501, "Not Implemented")
+        self._out.append(serialise(Response(status, reason, Headers(fields))))
+
+    def take_out(self) -> bytes:
+        """The bytes to send now."""
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
