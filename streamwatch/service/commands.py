@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from streamwatch.access.changes import carry_out
 from streamwatch.clock import US
 from streamwatch.errors import UsageError
 from streamwatch.findings import finding, thresholds
 from streamwatch.inventory.apply import run_import
-from streamwatch.inventory.parsed import ParsedFile
+from streamwatch.inventory.editing import edit, remove
+from streamwatch.inventory.parsed import ImportResult, ParsedFile
 from streamwatch.logs import hide_secrets
 from streamwatch.model.inventory import Camera
 from streamwatch.model.look import Depth, Look, StreamKind
@@ -32,6 +34,8 @@ Args = dict[str, Any]
 RECENT_US: Final = 7 * 86_400 * US  # maintenance that ended longer ago has no unbooked time left in it
 FOREVER_US: Final = 2**62
 
+log = structlog.get_logger(__name__)
+
 
 class Commands:
     """The table of operations, and what they need."""
@@ -46,6 +50,8 @@ class Commands:
             "scrape": self._scrape,
             "explain": self._explain,
             "import": self._import,
+            "edit": self._edit,
+            "remove": self._remove,
             "maintenance": self._maintenance,
             "access": self._access,
         }
@@ -140,6 +146,35 @@ class Commands:
                 scope=Scope(args.get("region")),
             )
         if not dry_run:
+            await self.load()
+        return result.to_json()
+
+    async def _edit(self, args: Args) -> Any:
+        """One thing made or changed by a person; the answer is an import's."""
+        async with self._writer.begin() as conn:
+            result = await edit(
+                conn,
+                self._sealer,
+                str(args["kind"]),
+                str(args["code"]),
+                args["values"],
+                create=bool(args["create"]),
+                now_us=self._service.clock.utc_us(),
+                scope=Scope(args.get("region")),
+            )
+        return await self._edited("inventory.edited", args, result)
+
+    async def _remove(self, args: Args) -> Any:
+        """One thing of any kind taken out of service from now on; the answer is an import's."""
+        async with self._writer.begin() as conn:
+            now_us = self._service.clock.utc_us()
+            result = await remove(conn, str(args["kind"]), str(args["code"]), now_us, Scope(args.get("region")))
+        return await self._edited("inventory.removed", args, result)
+
+    async def _edited(self, event: str, args: Args, result: ImportResult) -> Any:
+        if result.created or result.changed:
+            fields = [field for change in result.changes for field in change.fields]
+            log.info(event, kind=args["kind"], code=args["code"], author=args.get("author"), fields=fields)
             await self.load()
         return result.to_json()
 
