@@ -33,6 +33,7 @@ from streamwatch.service.commit import Committer
 from streamwatch.service.core import Service
 from streamwatch.service.policies import schedule_policy, verdict_policy
 from streamwatch.service.status import Doctor
+from streamwatch.service.supervisor import notify
 from streamwatch.settings import Settings, load
 from streamwatch.settings.kinds import split_host_port
 from streamwatch.store.engine import default_url, open_writer
@@ -131,7 +132,7 @@ async def run(
         stack.push_async_callback(service.lookers.aclose)
         tasks = [
             asyncio.create_task(work)
-            for work in (lag.run(), service.absorb_forever(), service.plan_forever(), _pulse(server))
+            for work in (lag.run(), service.absorb_forever(), service.plan_forever(), _pulse(server, environ))
         ]
         stack.push_async_callback(_cancel, tasks)
         _start_lookers(service, settings, config, environ, in_one_process=in_one_process)
@@ -163,11 +164,12 @@ async def run(
         loop.add_signal_handler(signal.SIGHUP, reloaded.set)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         tasks.append(asyncio.create_task(_reload_forever(reloaded, service, commands, children, config, environ)))
-        tasks.append(asyncio.create_task(_tell_ready(host, port, service, ready_fd)))
+        tasks.append(asyncio.create_task(_tell_ready(host, port, service, ready_fd, environ)))
         started(Started(address, login))
         log.info("service.started", url=address, cameras=len(service.inventory.cameras))
         await _until(stop, tasks)
         log.info("service.stopping")
+        notify(environ, "STOPPING=1")
 
 
 def _start_lookers(
@@ -196,9 +198,10 @@ async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
         await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _pulse(server: LiveServer) -> None:
+async def _pulse(server: LiveServer, environ: Mapping[str, str]) -> None:
     while True:
         server.pulse()
+        notify(environ, "WATCHDOG=1")
         await asyncio.sleep(PULSE_S)
 
 
@@ -228,14 +231,15 @@ async def _reload_forever(
         log.info("config.reloaded")
 
 
-async def _tell_ready(host: str, port: int, service: Service, ready_fd: int | None) -> None:
-    """Writes one byte once /readyz answers 200, as a supervisor asks for."""
+async def _tell_ready(host: str, port: int, service: Service, ready_fd: int | None, environ: Mapping[str, str]) -> None:
+    """Tells a supervisor once /readyz answers 200: one byte to a descriptor, and systemd in its own words."""
     while True:
         with contextlib.suppress(OSError):
             if await _readyz(host, port):
                 break
         await asyncio.sleep(READY_POLL_S)
     log.info("service.ready", cameras=len(service.inventory.cameras))
+    notify(environ, "READY=1", f"STATUS=watching {len(service.inventory.cameras)} cameras")
     if ready_fd is not None:
         with contextlib.suppress(OSError):
             os.write(ready_fd, b"\n")
