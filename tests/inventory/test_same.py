@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streamwatch.inventory.csvfile import parse_file
 from streamwatch.inventory.parsed import ParsedFile
-from tests.inventory.written import as_csv, as_json_lines, as_xlsx
+from tests.inventory.written import as_csv, as_json_lines, as_xlsx, with_shared_strings
 
 HEAD = ("code", "name", "village", "url", "username", "password", "retention_days", "installed_on", "key_point")
 
@@ -52,4 +52,8 @@ def test_three_files_of_one_table_are_one_list(table: list[tuple[str, ...]]) -> 
 
     expected = by_row(csv, [1, *lines_of_csv[:-1]])
     assert by_row(book, list(range(1, count + 1))) == expected
+    assert (
+        by_row(parse_file(with_shared_strings(as_xlsx([HEAD, *rows])), "cameras"), list(range(1, count + 1)))
+        == expected
+    )
     assert by_row(lines, list(range(count))) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 
@@ -57,6 +58,37 @@ def repacked(raw: bytes, changed: Mapping[str, bytes]) -> bytes:
         for name, content in changed.items():
             new.writestr(name, content)
     return out.getvalue()
+
+
+def with_shared_strings(raw: bytes) -> bytes:
+    """The workbook as spreadsheets save it: texts in a part of their own, some in pieces, elements with a prefix."""
+    name = "xl/worksheets/sheet1.xml"
+    with zipfile.ZipFile(io.BytesIO(raw)) as file:
+        sheet, relations = file.read(name).decode(), file.read("xl/_rels/workbook.xml.rels").decode()
+    texts: list[str] = []
+
+    def moved(found: re.Match[str]) -> str:
+        texts.append(found[1])
+        return f' t="s"><v>{len(texts) - 1}</v></c>'
+
+    sheet = re.sub(
+        r' t="inlineStr"><is>(<t(?: xml:space="preserve")?>.*?</t>|<t ?/>)</is></c>', moved, sheet, flags=re.DOTALL
+    )
+    sheet = re.sub(r"(</?)([A-Za-z])", r"\1x:\2", sheet).replace('xmlns="', 'xmlns:x="')
+    items = "".join(
+        f"<si><r><rPr/>{text}</r><r><t></t></r><rPh sb='0'><t>yin</t></rPh></si>" if at % 2 else f"<si>{text}</si>"
+        for at, text in enumerate(texts)
+    )
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings"
+    relation = f'<Relationship Type="{kind}" Target="sharedStrings.xml" Id="rId77"/></Relationships>'
+    return repacked(
+        raw,
+        {
+            name: sheet.encode(),
+            "xl/sharedStrings.xml": f"<sst>{items}</sst>".encode(),
+            "xl/_rels/workbook.xml.rels": relations.replace("</Relationships>", relation).encode(),
+        },
+    )
 
 
 def values(file: ParsedFile) -> list[dict[str, object]]:
