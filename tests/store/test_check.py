@@ -167,3 +167,20 @@ def test_what_is_no_database_cannot_be_checked(tmp_path: Path, content: bytes) -
     (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(StreamwatchError, match=r"streamwatch\.db: cannot be read as a database.*db restore FILE"):
         check_database(tmp_path / FILE_NAME, tmp_path)
+
+
+def test_all_checks_see_one_instant(database: Path) -> None:
+    """A commit between two of them is in neither."""
+
+    def meddle(name: str) -> None:
+        if name == "accounts":
+            conn = sqlite3.connect(database)
+            conn.execute("UPDATE account SET disabled_us = 1")
+            conn.commit()
+            conn.close()
+
+    conn = sqlite3.connect(database)
+    conn.execute("PRAGMA journal_mode = WAL")
+    assert [one for one in check_database(database, None, begun=meddle) if one.findings] == []
+    assert list(found(database)) == ["accounts"]
+    conn.close()
