@@ -21,7 +21,7 @@ from streamwatch.inventory.records import HEAD_ROWS, Record
 
 ENOUGH: Final = 2  # known headings that make a line the headings
 _MARKS: Final = "*＊#:：;；.。、\u200b\ufeff"
-_BRACKET = re.compile(r"[(\[【〔][^()\[\]【】〔〕]*[)\]】〕]$")
+_BRACKET = re.compile(r"^[(\[【〔][^()\[\]【】〔〕]*[)\]】〕]|[(\[【〔][^()\[\]【】〔〕]*[)\]】〕]$")
 _FULL_WIDTH = re.compile(r"[０-９Ａ-Ｚａ-ｚ：，；．＿]")
 _OTHER_SEPARATORS = re.compile(r"[，；\t;|]")
 
