@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from streamwatch.cli.made_up import write_history
-from streamwatch.cli.run import announce, take_in
+from streamwatch.cli.run import ORDER, announce, take_in
 from streamwatch.datadir import DataDir
 from streamwatch.errors import ConfigError, Exit
 from streamwatch.logs import configure
@@ -24,7 +24,11 @@ from streamwatch.settings import Settings, load
 HISTORY_DAYS: Final = 7
 FARM_READY_S: Final = 180.0  # a first start renders every scene; later ones find them in the cache
 SHOW_AFTER_S: Final = 15.0  # faults come a little after the start, so that one can watch them arrive
-SHOWN: Final = ("refused", "silent", "auth", "no_keyframe", "blackout", "blur", "frozen", "dead")
+SHOWN: Final = (
+    "refused", "silent", "auth", "no_keyframe", "blackout", "blur", "frozen", "dead", "loss", "udp_lost", "tcp_refused",
+)  # fmt: skip
+# The transport of the camera that shows it; for the others TCP only, as most have, where one is left.
+NEEDS: Final = {"udp_lost": "udp", "tcp_refused": "both"}
 
 
 async def demo(
@@ -55,7 +59,7 @@ async def demo(
         }
         settings = load(None, environ)
         configure(settings)
-        await take_in(settings, {kind: folder / f"{kind}.csv" for kind in ("villages", "cameras")})
+        await take_in(settings, {kind: folder / f"{kind}.csv" for kind in ORDER})
         if not keep:
             await write_history(settings, seed=seed)
         stop = asyncio.Event()
@@ -129,11 +133,26 @@ async def _end_with(farm: asyncio.subprocess.Process, stop: asyncio.Event) -> No
 async def _show_faults(control: str) -> None:
     """Gives one camera each a fault, spread over the villages, once the service has seen them healthy."""
     await asyncio.sleep(SHOW_AFTER_S)
-    listed = json.loads(await _http("GET", f"{control}/cameras"))
-    codes = [camera["code"] for camera in (listed["items"] if isinstance(listed, dict) else listed)]
-    step = max(1, len(codes) // len(SHOWN))
-    faults = [{"camera": code, "fault": fault} for code, fault in zip(codes[step // 2 :: step], SHOWN, strict=False)]
+    listed = json.loads(await _http("GET", f"{control}/cameras"))["items"]
+    faults = [{"camera": code, "fault": fault} for fault, code in choose(listed).items()]
     await _http("POST", f"{control}/faults", json.dumps(faults).encode())
+
+
+def choose(cameras: list[dict[str, Any]]) -> dict[str, str]:
+    """The camera for each fault of SHOWN, spread over `cameras` (as GET /cameras lists them), the farm's first village
+    apart where there are others: its UDP-only cameras stay up for who looks for them. What no camera left can show is
+    left out."""
+    home = cameras[0]["village"]
+    free = [camera for camera in cameras if camera["village"] != home] or cameras
+    chosen: dict[str, str] = {}
+    for turn, fault in enumerate(sorted(SHOWN, key=lambda fault: fault not in NEEDS)):
+        unused = [camera for camera in free if camera["code"] not in chosen.values()]
+        fitting = [camera["code"] for camera in unused if camera["transport"] == NEEDS.get(fault, "tcp")]
+        if not fitting and fault not in NEEDS:
+            fitting = [camera["code"] for camera in unused]
+        if fitting:
+            chosen[fault] = fitting[turn * len(fitting) // len(SHOWN)]
+    return chosen
 
 
 async def _http(method: str, url: str, body: bytes = b"") -> bytes:
@@ -156,5 +175,6 @@ def _hints(settings: Settings, ready: dict[str, Any]) -> dict[str, str]:
         "watching": f"{ready['cameras']} simulated cameras, one look each every {settings.schedule.interval_s} s",
         "faults now": f"{ready['control']}/faults",
         "make one": f"curl -d '{fault}' -H 'content-type: application/json' {ready['control']}/faults",
+        "UDP only": "cameras with （UDP） in their names refuse TCP, and are up all the same",
         "history": f"the last {HISTORY_DAYS} days before this start are made up, and marked so",
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamwatch.errors import Exit
-from streamwatch.simulator.farm import FarmPlan
 from streamwatch.simulator.farm import simulate as farm
+from streamwatch.simulator.plan import FarmPlan
 
 
 async def simulate(plan: FarmPlan, inventory: Path | None) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 import uvloop
 
 from streamwatch.errors import ConfigError, Exit, UsageError
-from streamwatch.simulator.farm import FarmPlan, simulate
+from streamwatch.simulator.farm import simulate
+from streamwatch.simulator.plan import FarmPlan
 
 
 def main() -> int:

@@ -25,8 +25,6 @@ from streamwatch.simulator.library import Library
 from streamwatch.simulator.machine import addresses, free_port, raise_file_limit
 from streamwatch.simulator.plan import FarmPlan, checked
 
-__all__ = ["Farm", "FarmPlan", "simulate"]
-
 PORT_TRIES = 20
 SWEEP_S = 15.0
 RECORDER_DIALECT = next(dialect for dialect in DIALECTS if "DVR" in dialect.server)
