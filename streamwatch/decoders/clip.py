@@ -51,7 +51,7 @@ class Clip:
         self._remote = remote
         self._demuxer = demuxer
         self._max_pixels = max_pixels
-        self.keyframes = self._count()
+        self.keyframes, self._last = self._count()
         self.every = max(every, -(-self.keyframes // MAX_FRAMES))
         self.codec = ""
 
@@ -61,7 +61,10 @@ class Clip:
         return -(-self.keyframes // self.every)
 
     def decoded(self) -> Iterator[Keyframe]:
-        """The keyframes in their order. A damaged one carries its failure; damage between them is not looked at."""
+        """The keyframes in their order. A damaged one carries its failure; damage between them is not looked at.
+
+        Where the clip ends within a keyframe, that is how it was cut and no damage: this one is left out.
+        """
         with self._open() as container:
             stream = _video(container)
             context = stream.codec_context
@@ -69,20 +72,27 @@ class Clip:
             context.thread_type = "NONE"
             context.options = {"max_pixels": str(self._max_pixels)}
             self.codec = _OURS.get(context.name, context.name)
+            times = _Times(stream)
             index = 0
             for number, packet in _packets(container, stream):
+                at_us = times.of(packet)
                 if not packet.is_keyframe:
                     continue
                 if index % self.every == 0:
-                    yield self._decode(context, packet, index, _time_us(packet, number, stream))
+                    keyframe = self._decode(context, packet, index, at_us)
+                    if keyframe.failure is None or number != self._last or index == 0:
+                        yield keyframe
                 index += 1
 
-    def _count(self) -> int:
+    def _count(self) -> tuple[int, int]:
+        """How many keyframes there are, and the number of the last packet."""
+        found, last = 0, -1
         with self._open() as container:
-            found = sum(packet.is_keyframe for _number, packet in _packets(container, _video(container)))
+            for number, packet in _packets(container, _video(container)):
+                found, last = found + packet.is_keyframe, number
         if found == 0:
             raise LookError(Reason.MEDIA_NO_KEYFRAME, "the clip has no keyframe", step=Step.DECODE)
-        return found
+        return found, last
 
     def _decode(self, context: VideoCodecContext, packet: Packet[VideoStream], index: int, at_us: int) -> Keyframe:
         try:
@@ -154,13 +164,22 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[tuple[i
         return
 
 
-def _time_us(packet: Packet[VideoStream], number: int, stream: VideoStream) -> int:
-    stamp = packet.pts if packet.pts is not None else packet.dts
-    if stamp is None or packet.time_base is None:
-        rate = float(stream.average_rate or 0) or GUESSED_RATE
-        return int(number / rate * 1_000_000)
-    at_us = int(stamp * 1_000_000 * packet.time_base)
-    return max(-MAX_TIME_US, min(MAX_TIME_US, at_us))
+class _Times:
+    """When each packet is shown, where the container says it, and else one frame after the packet before."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._step_us = 1_000_000 / (float(stream.average_rate or 0) or GUESSED_RATE)
+        self._next_us = 0.0
+
+    def of(self, packet: Packet[VideoStream]) -> int:
+        """Microseconds, within MAX_TIME_US both ways. To be asked for every packet in its turn."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        at_us = int(self._next_us)
+        if stamp is not None and packet.time_base is not None:
+            at_us = int(stamp * 1_000_000 * packet.time_base)
+        at_us = max(-MAX_TIME_US, min(MAX_TIME_US, at_us))
+        self._next_us = at_us + self._step_us
+        return at_us
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:

@@ -20,6 +20,7 @@ from streamwatch.quality import score
 
 SIDE: Final = 64  # pixels: the smallest picture that every measure looks at
 _NO_MEMORY: Final = LookFailure(Reason.OURS_MEMORY, Step.DECODE, "no memory left to decode and score the file")
+_NOTHING: Final = LookFailure(Reason.MEDIA_NO_KEYFRAME, Step.DECODE, "the clip's keyframes could not be read")
 
 
 def answer_file(ask: Ask, job: FileJob, *, max_pixels: int) -> FileDone:
@@ -53,7 +54,7 @@ def _clip(ask: Ask, job: FileJob, max_pixels: int) -> FileDone:
         seen += told.failure is None
         ask(told)
     # Not one picture in it: what cannot be read at all is no fault of a camera.
-    return FileDone(failure=None if seen else first_failure, keyframes=clip.keyframes, every=clip.every)
+    return FileDone(failure=None if seen else first_failure or _NOTHING, keyframes=clip.keyframes, every=clip.every)
 
 
 def _scored(keyframe: Keyframe, previous: bytes | None, codec: str, *, thumbnail: bool) -> tuple[Frame, bytes | None]:

@@ -164,6 +164,8 @@ class DecoderPool:
                 worker.kill()  # it still waits for the bytes
                 return _file_failed(Reason.OURS_WORKER, error.detail, unreadable=error)
             worker.busy_s += done.busy_ms / 1000
+            if done.failure is None and not frames:
+                return _file_failed(Reason.OURS_WORKER, "the decoder said it was done, and told of no picture")
             return FileResult(failure=done.failure, frames=frames, keyframes=done.keyframes, every=done.every)
 
         result = await self._queued(work, wall_s, _file_failed)

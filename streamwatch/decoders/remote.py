@@ -36,10 +36,13 @@ class Remote:
         return b"".join(parts)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves within 0 and the end of the file; the new place. Raises ValueError for a place outside."""
+        """Moves; the new place. Behind the end there is nothing to read, as in a file that was cut short.
+
+        Raises ValueError for a place before the beginning.
+        """
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if not 0 <= start + offset <= self._size:
-            raise ValueError(f"byte {start + offset} is outside of a file of {self._size}")
+        if start + offset < 0:
+            raise ValueError(f"byte {start + offset} is before the beginning of a file")
         self._at = start + offset
         return self._at
 

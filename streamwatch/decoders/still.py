@@ -20,6 +20,8 @@ DECODERS: Final = frozenset({"mjpeg", "png", "bmp", "gif", "tiff", "webp"})
 _NO_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})  # T.81 table B.1: TEM, RST0-7 and SOI stand alone
 _SOF: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # start of frame; not DHT, JPG, DAC
 _SOS: Final = 0xDA
+_GIF_END: Final = b"\x3b"
+_HARMLESSLY_ODD: Final = frozenset({"tiff"})  # FFmpeg's own TIFF files are refused under err_detect
 _EOI: Final = b"\xff\xd9"
 
 
@@ -34,13 +36,14 @@ def decode_still(name: str, data: bytes, max_pixels: int) -> VideoFrame:
     if size is not None and size[0] * size[1] > max_pixels:
         detail = f"{size[0]}x{size[1]} is over the limit of {max_pixels} pixels: save the picture smaller"
         raise LookError(Reason.MEDIA_TOO_LARGE, detail, step=Step.DECODE)
-    if name == "mjpeg" and not _whole_jpeg(data):
+    if not _whole(name, data):
         raise LookError(Reason.MEDIA_BROKEN, "the file ends in the middle of its picture", step=Step.DECODE)
     context = cast("VideoCodecContext", CodecContext.create(name, "r"))
     context.thread_count = 1
     context.thread_type = "NONE"
-    # A still has no other try: what is damaged is no picture (FFmpeg paints over it otherwise and says nothing).
-    context.options = {"max_pixels": str(max_pixels), "err_detect": "explode"}
+    context.options = {"max_pixels": str(max_pixels)}
+    if name not in _HARMLESSLY_ODD:
+        context.options["err_detect"] = "explode"  # FFmpeg paints over what is damaged otherwise, and says nothing
     try:
         frames = context.decode(av.Packet(data))
         frames += context.decode(None)
@@ -81,8 +84,13 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _whole_jpeg(data: bytes) -> bool:
-    """Its end marker stands behind the scan; the one of a preview in the header does not count."""
+def _whole(name: str, data: bytes) -> bool:
+    """Not cut short, where the format tells its end and FFmpeg does not look. A JPEG's end marker stands behind the
+    scan: that of a preview in the header does not count."""
+    if name == "gif":
+        return data.rstrip(b"\x00").endswith(_GIF_END)
+    if name != "mjpeg":
+        return True
     scan = next((at for marker, at in _segments(data) if marker == _SOS), None)
     return scan is not None and data.find(_EOI, scan) >= 0
 

@@ -113,6 +113,8 @@ class Zygote:
                 jail_required=self._jail_required,
             )
             status = 0
+        except (BrokenPipeError, ConnectionResetError):  # the pool let go of it: nobody waits for its word
+            status = 0
         except BaseException as error:  # noqa: BLE001 - this is the top of the child: whatever it is, it ends here
             os.write(2, f"streamwatch decoder {os.getpid()}: {type(error).__name__}: {error}\n".encode()[:512])
         finally:
