@@ -19,7 +19,7 @@ def main() -> None:
 
             web_process.main(_config(config), int(fd))
         case _:
-            from streamwatch.cli.app import call
+            from streamwatch.cli.call import call
 
             sys.exit(call(arguments))
 

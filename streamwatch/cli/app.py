@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
-import os
 import platform
 import sqlite3
-import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
 import streamwatch
-from streamwatch.errors import ConfigError, Exit, HeldError, StreamwatchError, UsageError
+from streamwatch.errors import Exit
 
 STDIN = "stdin:"
 T = TypeVar("T")
@@ -317,51 +314,7 @@ def check_settings(*, config: Config = None, json: Json = False) -> int:
 app.command("streamwatch.cli.db:app", name="db")
 app.command("streamwatch.cli.user:app", name="user")
 app.command("streamwatch.cli.key:app", name="key")
-
-
-def call(arguments: Sequence[str]) -> int:
-    """Runs one command line; the status that the process exits with."""
-    known = [name for name in app if not name.startswith("-")]
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
-        near = difflib.get_close_matches(arguments[0], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
-        return _complain(UsageError(f"no command {arguments[0]!r}: {hint}"), Exit.USAGE)
-    try:
-        words = [STDIN if word == "-" else word for word in arguments]  # the parser takes a lone hyphen for an option
-        status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        return _complain(UsageError(f"{error} {_see(words)}"), Exit.USAGE)
-    except UsageError as error:
-        return _complain(error, Exit.USAGE)
-    except ConfigError as error:
-        return _complain(error, Exit.CONFIG)
-    except HeldError as error:
-        return _complain(error, Exit.HELD)
-    except StreamwatchError as error:
-        return _complain(error, Exit.UNKNOWN)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: say no more
-        return Exit.OK
-    return int(status or 0)
-
-
-def _see(words: Sequence[str]) -> str:
-    """Where a person reads what the call takes."""
-    path: list[str] = []
-    inner = app
-    for word in words:
-        if word.startswith("-") or word not in inner:
-            break
-        path.append(word)
-        inner = inner[word]
-    return f"See: {' '.join(['streamwatch', *path, '--help'])}"
-
-
-def _complain(error: StreamwatchError, status: Exit) -> int:
-    print(f"streamwatch: {error}", file=sys.stderr)
-    return status
+app.command("streamwatch.cli.completion:completion", name="completion")
 
 
 def await_(body: Coroutine[Any, Any, T]) -> T:

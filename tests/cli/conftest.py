@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 import structlog
 
-from streamwatch.cli.app import call
+from streamwatch.cli.call import call
 from tests.running import Service, service
 
 

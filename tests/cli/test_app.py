@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from streamwatch.cli.app import call
+from streamwatch.cli.call import call
 
 
 def test_a_word_that_is_no_command_is_64_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

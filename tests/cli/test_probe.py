@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streamwatch.cli.app import call
+from streamwatch.cli.call import call
 
 
 def refusing() -> str:
