@@ -54,6 +54,11 @@ class Camera:
         """The sub stream, without credentials."""
         return f"rtsp://{self.address}:{self.port}{self.dialect.sub}"
 
+    @property
+    def sessions(self) -> int:
+        """How many connections it has now."""
+        return len(self._sessions)
+
     def open(self) -> None:
         """Binds and listens. Raises OSError where the address or the port cannot be had."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import random
 import resource
 import signal
 import socket
@@ -14,12 +15,19 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamwatch.errors import ConfigError, NotFoundError, UsageError
-from streamwatch.simulator.camera import STRIDE
-from streamwatch.simulator.farm import Farm, FarmPlan
+from streamwatch.simulator.camera import IDLE_S, STRIDE
+from streamwatch.simulator.carriage import Carriage, Serves, deal
+from streamwatch.simulator.farm import Farm
+from streamwatch.simulator.faults import Fault, befalls
+from streamwatch.simulator.plan import FarmPlan
 from streamwatch.simulator.render import GOPS
-from tests.simulator.conftest import PATIENCE_S, ROOT, start
+from tests.simulator.conftest import PATIENCE_S, ROOT, Talk, start
+
+OF_TRANSPORT = (Fault.UDP_LOST, Fault.TCP_REFUSED)
 
 
 async def test_a_farm_starts_and_ends_inside_another_program(clip_cache: Path, tmp_path: Path) -> None:
@@ -57,6 +65,37 @@ async def test_a_farm_starts_and_ends_inside_another_program(clip_cache: Path, t
             socket.create_connection((other.address, farm.port), 1)
 
 
+async def test_datagrams_end_where_nobody_is_heard_of(clip_cache: Path) -> None:
+    """Who plays over UDP must ask or send RTCP now and then; who plays over TCP is seen to take it."""
+    farm = Farm(FarmPlan(villages=1, cameras=3, bind="127.10.5.0/24", cache_dir=clip_cache, udp=0.7, both=0))
+    await farm.start()
+    by_datagrams, reporting, by_tcp = farm.cameras
+    talks = []
+
+    def play() -> None:
+        for camera in farm.cameras:
+            talk = Talk({"sub_url": camera.sub_url, "username": camera.username, "password": camera.password})
+            talks.append(talk)
+            reply = talk.datagrams() if camera.carriage.udp else talk.setup()
+            assert talk.ask("PLAY").status == 200
+            talk.packet()
+            if camera is reporting:
+                port = int(reply.headers["transport"].partition("server_port=")[2].split("-")[0]) + 1
+                assert talk.ports is not None
+                talk.ports[1].sendto(b"\x81\xc9\0\1\0\0\0\0", (camera.address, port))
+
+    try:
+        await asyncio.to_thread(play)
+        for camera in farm.cameras:
+            camera.sweep(asyncio.get_running_loop().time() + 2 * IDLE_S)
+        await asyncio.sleep(0.05)  # for the transports to end
+        assert [camera.sessions for camera in (by_datagrams, reporting, by_tcp)] == [0, 1, 1]
+    finally:
+        for talk in talks:
+            talk.__exit__()
+        await farm.aclose()
+
+
 async def test_faults_come_and_go_by_themselves(clip_cache: Path, tmp_path: Path) -> None:
     """With a fault rate some cameras are faulty at once, each with an end, and ends come."""
     plan = FarmPlan(
@@ -85,6 +124,34 @@ async def test_faults_come_and_go_by_themselves(clip_cache: Path, tmp_path: Path
         await farm.aclose()
 
 
+def test_chance_draws_only_what_shows() -> None:
+    """Faults of a transport befall those that have it: datagrams are lost unseen where TCP is served too."""
+    drawn = {
+        serves: {fault for fault in Fault if befalls(fault, Carriage(serves))} ^ ({*Fault} - {*OF_TRANSPORT})
+        for serves in Serves
+    }
+
+    assert drawn == {Serves.TCP: set(), Serves.BOTH: {Fault.TCP_REFUSED}, Serves.UDP: {Fault.UDP_LOST}}
+
+
+@given(
+    st.integers(1, 300),
+    st.floats(0, 1).flatmap(lambda udp: st.tuples(st.just(udp), st.floats(0, 1 - udp))),
+    st.integers(0, 9),
+)
+def test_shares_are_dealt_exactly(count: int, shares: tuple[float, float], seed: int) -> None:
+    """Rounded down, the first cameras UDP-only before any other, every other one of these refusing by 400."""
+    dealt = deal(count, *shares, random.Random(seed))
+    serves = [carriage.serves for carriage in dealt]
+    only = [carriage.refusal for carriage in dealt if carriage.serves is Serves.UDP]
+
+    assert len(dealt) == count
+    assert (serves.count(Serves.UDP), serves.count(Serves.BOTH)) == tuple(int(count * share) for share in shares)
+    assert serves[: min(2, len(only))] == [Serves.UDP] * min(2, len(only))
+    assert only.count(400) == len(only) // 2
+    assert dealt == deal(count, *shares, random.Random(seed))
+
+
 @pytest.mark.parametrize(
     ("plan", "word"),
     [
@@ -94,6 +161,9 @@ async def test_faults_come_and_go_by_themselves(clip_cache: Path, tmp_path: Path
         (FarmPlan(bind="loopback"), "127.1.0.0/16"),
         (FarmPlan(port=70_000), "port"),
         (FarmPlan(fault_rate=1.5), "fault_rate"),
+        (FarmPlan(udp=0.6, both=0.5), "both is 0.5"),
+        (FarmPlan(udp=-0.1), "udp is -0.1"),
+        (FarmPlan(cameras=254, bind="127.1.0.0/24"), "254 cameras and 20 recorders"),
     ],
 )
 def test_an_impossible_plan_is_refused_by_name(plan: FarmPlan, word: str) -> None:
@@ -138,7 +208,10 @@ def test_without_a_descriptor_a_camera_stays_as_it_was(clip_cache: Path, tmp_pat
 import asyncio, resource, sys, socket
 from pathlib import Path
 from streamwatch.errors import ConfigError
-from streamwatch.simulator.farm import Farm, FarmPlan
+from streamwatch.simulator.carriage import Carriage, Serves, deal
+from streamwatch.simulator.farm import Farm
+from streamwatch.simulator.faults import Fault, befalls
+from streamwatch.simulator.plan import FarmPlan
 
 async def main():
     farm = Farm(FarmPlan(villages=1, cameras=2, bind="127.10.4.0/24", cache_dir=Path(sys.argv[1])))
