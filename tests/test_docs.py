@@ -107,15 +107,6 @@ def test_operators_find_every_reason_fault_and_status() -> None:
     assert [status for status in Exit if f"| {int(status)} |" not in text] == []
 
 
-def test_operators_find_every_rejection() -> None:
-    """Each code with which a line of a list is refused is explained."""
-    folder = docs.PACKAGE / "inventory"
-    codes = constants(folder, "CellError", 0, 1) | constants(folder, "Rejection", 3, 5) | constants(folder, "add", 3, 5)
-
-    assert len(codes) > 15
-    assert missing(codes, page("operators.md")) == []
-
-
 def test_operators_find_every_part_of_readiness() -> None:
     """Each part that /readyz may name has a row that says what to do."""
     parts = constants(docs.PACKAGE / "service", "Part", 0, 3) | constants(docs.PACKAGE / "service", "Child", 0, 2)
