@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,8 +23,12 @@ from streamwatch.api import blackbox, cameras, machine, maintenance, overview, r
 from streamwatch.api.app import PREFIX, create_app
 from streamwatch.cli.app import app as commands
 from streamwatch.errors import Exit, default_blame
+from streamwatch.inventory.addresses import RECORDER_SCHEMES
+from streamwatch.inventory.archive import ARCHIVE, POSITIONS
 from streamwatch.inventory.cells import Parser
-from streamwatch.inventory.columns import KINDS
+from streamwatch.inventory.columns import KINDS, RECORDERS, Column
+from streamwatch.inventory.facilities import FACILITY_KINDS
+from streamwatch.inventory.vendors import VENDORS, Paths
 from streamwatch.metrics import CATALOGUE
 from streamwatch.settings import describe
 from streamwatch.settings.model import sections
@@ -49,6 +54,17 @@ _TAKES: Final = {  # how cells are read -> what to write into them
     "whole": "a whole number from {low} to {high}",
     "number": "a number from {low:g} to {high:g}",
     "choice": "one of {words}",
+    "reference": "its code or name: one line, at most 200 characters",
+    "passed": "`passed` or `failed`, also `yes`, `no`, `合格`, `不合格`",
+    "vendor": "a maker by any name or number of the [table](inventory.md#makers-and-their-addresses), or one line",
+    "facility_kind": "a kind by any name of the [table](inventory.md#kinds-of-facilities)",
+    "point_kind": "one line, at most 64 characters, such as 村口, 路口, 主干道",
+    "device_state": "`1` 在用, `2` 维修 or `3` 拆除, as number or word; a removed camera is left out",
+    "networked": "`已联网` or `未联网`, `0` or `1`; what is 未联网 is left out",
+    "position_type": "number or name of the [table](inventory.md#position-types), several with `/`; or a 2022 code",
+    "civil_code": "6 to 12 digits",
+    "grassroots_code": "township 3 digits + village 3 digits, or the village's 12 digits",
+    "_host": "an IP address or a host name",
     "_address": "`rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`",
 }
 _EXITS: Final = {
@@ -111,13 +127,77 @@ def columns(kind: str) -> str:
     rows = (
         (
             f"`{column.name}`",
-            "required" if column.required else "",
+            _needed(kind, column),
             " ".join(column.also) or "–",
-            _taken(column.parse),
+            _RECORDER_ADDRESS if (kind, column.name) == (RECORDERS, "url") else _taken(column.parse),
         )
         for column in KINDS[kind].columns
     )
     return table(("column", "", "also called", "takes"), rows)
+
+
+_RECORDER_ADDRESS: Final = "; ".join(
+    f"{'/'.join(schemes)} for {', '.join(kind for kind in RECORDER_SCHEMES if RECORDER_SCHEMES[kind] == schemes)}"
+    for schemes in dict.fromkeys(RECORDER_SCHEMES.values())
+)
+
+
+def _needed(kind: str, column: Column) -> str:
+    if not column.stored:
+        return "not kept"
+    if not column.required:
+        return ""
+    return (
+        "required, or [instead](inventory.md#what-may-stand-instead)"
+        if column.name in KINDS[kind].instead
+        else "required"
+    )
+
+
+def vendors() -> str:
+    """The makers that lists may name, and where their streams are."""
+    rows = (
+        (
+            f"`{vendor.key}`",
+            " ".join((vendor.zh, vendor.en, *vendor.also)),
+            "–" if vendor.number is None else str(vendor.number),
+            _paths(vendor.camera or vendor.channel),
+            _paths(vendor.channel),
+        )
+        for vendor in VENDORS.values()
+    )
+    return table(("maker", "names", "SBCS", "a camera by itself: main, sub", "channel N: main, sub"), rows)
+
+
+def _paths(paths: Paths | None) -> str:
+    if paths is None:
+        return "give `url`"
+    return ", ".join(f"`{path.replace('{channel}', 'N')}`" for path in (paths.main, paths.sub) if path is not None)
+
+
+def facility_kinds() -> str:
+    """The kinds of facilities."""
+    rows = ((f"`{kind.key}`", kind.zh, kind.en, " ".join(kind.also)) for kind in FACILITY_KINDS.values())
+    return table(("kind", "中文", "English", "also called"), rows)
+
+
+def positions() -> str:
+    """The position types of 一机一档."""
+    return table(("number", "中文"), ((str(number), " ".join(names)) for number, names in POSITIONS.items()))
+
+
+def archive_columns() -> str:
+    """Every column of 一机一档 that is known, and what becomes of it."""
+    rows = (
+        (
+            " ".join(row.zh) or "–",
+            " ".join(row.keys) or "–",
+            " ".join(row.items) or "–",
+            "not used" if row.column is None else f"`{row.column}`",
+        )
+        for row in ARCHIVE
+    )
+    return table(("中文", "pinyin", "GB/T 28181", "ours"), rows)
 
 
 def _taken(parse: Parser) -> str:
@@ -280,8 +360,11 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "booking": booking,
     "faults": faults,
     "exits": exits,
-    "villages": lambda: columns("villages"),
-    "cameras": lambda: columns("cameras"),
+    **{kind: partial(columns, kind) for kind in KINDS},
+    "vendors": vendors,
+    "facility-kinds": facility_kinds,
+    "positions": positions,
+    "archive": archive_columns,
     "metrics": metrics,
     "routes": routes,
 }
