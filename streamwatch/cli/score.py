@@ -54,6 +54,8 @@ async def score(names: Sequence[str], *, sheet: Path | None, every: int, timeout
         raise UsageError(f"--timeout {timeout_s:g}: more than 0 and at most {MAX_TIMEOUT_S:g} seconds")
     if not 1 <= every <= MAX_EVERY:
         raise UsageError(f"--every {every}: from 1 (each keyframe) to {MAX_EVERY}")
+    if sheet is not None and (sheet.is_dir() or not sheet.absolute().parent.is_dir()):
+        raise UsageError(f"--sheet {sheet}: a file to be written, in a folder that is there")
     files = _named(names)
     settings = load(None, os.environ)
     workers = min(settings.limits.decodes(), len(files))
