@@ -192,7 +192,8 @@ class Prober:
                 raise UsageError(f"{file}: larger than {MAX_RECORDING_BYTES} bytes")
             recording = transcript.load(file.read_text(encoding="utf-8"))  # noqa: ASYNC240
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: cannot be read: {error}") from None
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise UsageError(f"{file}: cannot be read: {why}; name a file that probe --record wrote") from None
         except UsageError as error:
             raise UsageError(f"{file}: {error}") from None
         conversation = transcript.replay(recording)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import sqlite3
 from collections.abc import Coroutine
@@ -12,9 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from cyclopts import App, Parameter
 
 import streamwatch
-from streamwatch.errors import Exit
+from streamwatch.errors import Exit, UsageError
 
 STDIN = "stdin:"
+SHORTEST_S = 5  # schedule.interval_s
 T = TypeVar("T")
 
 app = App(
@@ -81,6 +83,7 @@ def run(
     """
     from streamwatch.cli.run import run as body
 
+    _require_open(ready_fd)
     lists = {
         "villages": villages,
         "lines": lines,
@@ -117,9 +120,16 @@ def demo(
         The same seed gives the same villages, pictures and history.
     churn
         Share of the cameras that are faulty at any moment, by themselves.
+    ready_fd
+        Number of an open descriptor; one byte is written to it once /readyz is 200.
     """
     from streamwatch.cli.demo import demo as body
+    from streamwatch.simulator.plan import FarmPlan, checked
 
+    _require_open(ready_fd)
+    checked(FarmPlan(villages=villages, cameras=cameras, seed=seed, fault_rate=churn))
+    if interval < SHORTEST_S:
+        raise UsageError(f"--interval {interval}: at least {SHORTEST_S} seconds")
     return await_(body(villages, cameras, keep=keep, interval_s=interval, seed=seed, churn=churn, ready_fd=ready_fd))
 
 
@@ -303,11 +313,16 @@ def simulate(
 
 
 @app.command(name="check-settings")
-def check_settings(*, config: Config = None, json: Json = False) -> int:
+def check_settings(
+    *,
+    config: Config = None,
+    list_keys: Annotated[bool, Parameter(name="--list", help="Explain every key instead.")] = False,
+    json: Json = False,
+) -> int:
     """Reads the configuration and names what is wrong with it. Exit 78 where something is."""
     from streamwatch.cli.check_settings import check_settings as body
 
-    return body(config, as_json=json)
+    return body(config, as_json=json, list_keys=list_keys)
 
 
 # Families of commands: a module each, imported when one of them is called.
@@ -315,6 +330,15 @@ app.command("streamwatch.cli.db:app", name="db")
 app.command("streamwatch.cli.user:app", name="user")
 app.command("streamwatch.cli.key:app", name="key")
 app.command("streamwatch.cli.completion:completion", name="completion")
+
+
+def _require_open(descriptor: int | None) -> None:
+    """Raises UsageError where whoever waits for our byte would wait for ever."""
+    if descriptor is not None:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            raise UsageError(f"--ready-fd {descriptor}: no such descriptor is open; e.g. --ready-fd 3 3>FILE") from None
 
 
 def await_(body: Coroutine[Any, Any, T]) -> T:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import itertools
 import os
 import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from cyclopts import CycloptsError
@@ -74,7 +76,7 @@ def call(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _system(error, arguments)
     except Exception as error:  # noqa: BLE001 - status 1 would say that a camera has a fault
-        return _database(error) or _ours(error)
+        return _database(error, arguments) or _ours(error)
     return int(status or 0)
 
 
@@ -106,7 +108,7 @@ def _system(error: OSError, arguments: Sequence[str]) -> Exit:
     return _complain(f"{place}{error.strerror or error}; {remedy}", Exit.USAGE if named else Exit.UNKNOWN)
 
 
-def _database(error: Exception) -> Exit | None:
+def _database(error: Exception, arguments: Sequence[str]) -> Exit | None:
     """An error of the database; None where it is none."""
     if "sqlalchemy" not in sys.modules:
         return None
@@ -117,7 +119,20 @@ def _database(error: Exception) -> Exit | None:
     origin = getattr(error, "orig", None) or error
     code = int(getattr(origin, "sqlite_errorcode", -1)) & 0xFF
     remedy = _DATABASE.get(code, "see what is wrong with it: streamwatch db check")
-    return _complain(f"the database in the data directory: {origin}; {remedy}", Exit.UNKNOWN)
+    return _complain(f"{_place(arguments)}: {origin}; {remedy}", Exit.UNKNOWN)
+
+
+def _place(arguments: Sequence[str]) -> str:
+    """The database that the call meant."""
+    from streamwatch.settings import load
+    from streamwatch.store.engine import database_path, default_url
+
+    names = dict(itertools.pairwise(arguments))
+    try:
+        settings = load(Path(names["--config"]) if "--config" in names else None, os.environ)
+        return str(database_path(settings.database_url or default_url(settings.data_dir)))
+    except StreamwatchError:
+        return "the database"
 
 
 def _ours(error: Exception) -> Exit:

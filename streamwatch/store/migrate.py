@@ -41,6 +41,8 @@ async def upgrade(url: str) -> Upgraded:
     """
     path = database_path(url)
     refuse_network_file_system(path)
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: is no file, but stands where the database is to be; remove it, or rename it")
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(URL.create(DRIVER, database=str(path)), poolclass=NullPool)
 
