@@ -110,7 +110,6 @@ class Datagrams:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._queue.clear()
         self._rtp.close()
         self._rtcp.close()
 
