@@ -18,7 +18,7 @@ fi
 """
 
 
-def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Prints the script that lets a shell complete commands and options.
 
     bash: `streamwatch completion bash > ~/.local/share/bash-completion/completions/streamwatch`.

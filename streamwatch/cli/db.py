@@ -27,7 +27,7 @@ from streamwatch.store.engine import database_path
 from streamwatch.store.migrate import upgrade as migrate
 from streamwatch.store.restore import restore as put_back
 
-app = App(name="db", help="The database: schema, soundness, backups.")
+app = App(name="db", help="The database: schema, soundness, backups.", default_parameter=Parameter(negative=""))
 
 AGAIN: Final = (
     "accounts, passwords and API keys are those of the backup: disable and revoke again what was ended since then"
@@ -86,6 +86,7 @@ def check(*, config: Config = None, json: Json = False) -> int:
 @app.command
 def backup(
     file: Path,
+    /,
     *,
     force: Annotated[bool, Parameter(help="Overwrite an earlier backup of that name.")] = False,
     config: Config = None,
@@ -124,6 +125,7 @@ def backup(
 @app.command
 def restore(
     file: Path,
+    /,
     *,
     force: Annotated[
         bool, Parameter(help="Also where secret.key does not open the passwords: cameras are imported again then.")

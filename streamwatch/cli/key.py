@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from streamwatch.access.changes import RevokeKey, key_change
 from streamwatch.access.keys import new_key
@@ -19,11 +19,11 @@ from streamwatch.logs import hide_secrets
 from streamwatch.settings import load
 from streamwatch.store.access import KeyListed, list_keys
 
-app = App(name="key", help="API keys for programs.")
+app = App(name="key", help="API keys for programs.", default_parameter=Parameter(negative=""))
 
 
 @app.command
-def add(name: str, *, scopes: str, region: str | None = None, config: Config = None, json: Json = False) -> int:
+def add(name: str, /, *, scopes: str, region: str | None = None, config: Config = None, json: Json = False) -> int:
     """Makes a key and prints it, once: only its hash is kept.
 
     Parameters
@@ -79,7 +79,7 @@ def list_(*, config: Config = None, json: Json = False) -> int:
 
 
 @app.command
-def revoke(id: str, *, config: Config = None, json: Json = False) -> int:  # noqa: A002 - what users call it
+def revoke(id: str, /, *, config: Config = None, json: Json = False) -> int:  # noqa: A002 - what users call it
     """Ends a key for good, at once.
 
     Parameters

@@ -34,7 +34,9 @@ from streamwatch.store.access import AccountListed, list_accounts
 
 TRIES: Final = 3  # at typing the same password twice
 
-app = App(name="user", help="Who may sign in: accounts with a role and a region.")
+app = App(
+    name="user", help="Who may sign in: accounts with a role and a region.", default_parameter=Parameter(negative="")
+)
 
 PasswordStdin = Annotated[
     bool, Parameter(name="--password-stdin", help="Read the password from the first line of stdin.")
@@ -45,6 +47,7 @@ Generate = Annotated[bool, Parameter(name="--generate", help="Make a password up
 @app.command
 def add(
     name: str,
+    /,
     *,
     role: Literal["administrator", "editor", "viewer"],
     region: str | None = None,
@@ -110,6 +113,7 @@ def list_(*, config: Config = None, json: Json = False) -> int:
 @app.command
 def password(
     name: str,
+    /,
     *,
     password_stdin: PasswordStdin = False,
     generate: Generate = False,
@@ -134,7 +138,7 @@ def password(
 
 
 @app.command
-def disable(name: str, *, config: Config = None, json: Json = False) -> int:
+def disable(name: str, /, *, config: Config = None, json: Json = False) -> int:
     """Takes an account out of force: its sessions end at once, and nobody signs in with it. Nothing is deleted."""
 
     async def body() -> int:
@@ -147,6 +151,7 @@ def disable(name: str, *, config: Config = None, json: Json = False) -> int:
 @app.command
 def enable(
     name: str,
+    /,
     *,
     password_stdin: PasswordStdin = False,
     generate: Generate = False,
@@ -196,7 +201,7 @@ def _tell(done: dict[str, Any], words: str, made_up: str | None = None, *, to_js
     return Exit.OK
 
 
-async def _password(name: str, *, stdin: bool, generate: bool) -> str:
+async def _password(name: str, /, *, stdin: bool, generate: bool) -> str:
     """The new password of `name`. Raises UsageError where it cannot be asked for, or cannot be one."""
     if stdin and generate:
         raise UsageError("--password-stdin and --generate exclude each other")

@@ -24,7 +24,7 @@ MISTAKES: list[tuple[str, int, str, str]] = [
     ("prob", USAGE, "'prob'", "did you mean probe?"),
     ("user ad ann", USAGE, '"ad"', 'Did you mean "add"?'),
     ("--verbose", USAGE, "--verbose", "See: streamwatch --help"),
-    ("db restore", USAGE, "--file", "See: streamwatch db restore --help"),
+    ("db restore", USAGE, "FILE", "See: streamwatch db restore --help"),
     ("import cameras", USAGE, "--file", "See: streamwatch import --help"),
     ("import camera list.csv", USAGE, '"camera"', "Choose from: "),
     ("import cameras missing.csv", USAGE, "missing.csv", "name a readable file"),
