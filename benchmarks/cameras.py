@@ -61,15 +61,17 @@ class RunningFarm:
 
 
 @asynccontextmanager
-async def farm(count: int, cache: Path, villages: int = 1) -> AsyncIterator[RunningFarm]:
+async def farm(count: int, cache: Path, villages: int = 1, udp: float = 0.0) -> AsyncIterator[RunningFarm]:
     """`count` healthy cameras, for as long as the context lasts; clips are kept in `cache`.
 
     A village's cameras begin with the same scenes: the more villages, the fewer scenes there are to render.
+    `udp` is the share that serves media as datagrams only: none where peers that know TCP are to see the same cameras.
     """
     with tempfile.TemporaryDirectory(prefix="streamwatch-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "streamwatch.simulator", f"--villages={villages}", f"--cameras={count}",
-            f"--inventory={folder}", f"--log={folder}/farm.jsonl", f"--cache={cache}", stdout=asyncio.subprocess.PIPE,
+            f"--inventory={folder}", f"--log={folder}/farm.jsonl", f"--cache={cache}", f"--udp={udp}",
+            stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             assert process.stdout is not None

@@ -27,11 +27,12 @@ US = 1_000_000
 SAMPLE_S = 1.0
 MEMORY_EVERY = 5  # samples
 FIRST_LOOKS = 3  # intervals until every camera must have been seen
+UDP_SHARE = 0.05  # of the cameras: they refuse TCP
 COST_S = 3.0  # the longest a look takes at the steps' limits below
 # fault -> the state of the stream dimension while it lasts; None: the stream stays up
 SHOWS = {
     "refused": "down", "dead": "down", "silent": "down", "no_data": "down", "auth": "unknown", "busy": "unknown",
-    "blackout": None, "blur": None, "frozen": None, "no_keyframe": None,
+    "blackout": None, "blur": None, "frozen": None, "no_keyframe": None, "loss": None,
 }  # fmt: skip
 
 
@@ -80,7 +81,7 @@ async def _run(plan: Plan, cache: Path) -> Result:
     }
     if plan.minutes * 60 < 5 * plan.interval_s:
         raise BenchmarkError("the run is too short for faults that begin and end in it: give it five intervals or more")
-    async with farm(plan.cameras, cache, plan.villages) as running:
+    async with farm(plan.cameras, cache, plan.villages, UDP_SHARE) as running:
         settings["CANARIES__TARGETS"] = f"tcp://{running.control.removeprefix('http://')}"
         async with service(running.folder, **settings) as watching:
             await _all_up(watching, plan)
