@@ -31,21 +31,21 @@ class _TwiceError(ValueError):
 
 def table(text: str, name: str) -> Table | None:
     """The list. Raises UsageError where it has too many keys or its array is damaged; None where there is no object."""
-    items = list(_array(text, name) if text.lstrip().startswith("[") else _lines(text))
-    keys: dict[str, int] = {}
-    for line, found in items:
-        if isinstance(found, dict):
-            for key in found:
-                keys.setdefault(key, line)
-        if len(keys) > MAX_KEYS:
+    places: dict[str, int] = {}
+    lines: list[int] = []  # of each key
+    found: list[Record] = []
+    for line, item in _array(text, name) if text[:1_000].lstrip().startswith("[") else _lines(text):
+        found.append(_record(line, item, places))
+        lines += [line] * (len(places) - len(lines))
+        if len(places) > MAX_KEYS:
             raise UsageError(f"{name}: more than {MAX_KEYS} different keys by line {line}; is it the right file?")
-    if not any(found is not None for _, found in items):
+    first = next((record for record in found if record.broken is not None or record.cells), None)
+    if first is None and not found:
         return None
-    first = next(line for line, found in items if found is not None)
-    if not keys:
-        raise UsageError(f"{name}: line {first} {_NO_OBJECT}; write one object a line")
-    head = Record(min(keys.values()), tuple(keys))
-    return Table(head, (_record(line, found, keys) for line, found in items), (), tuple(keys.values()))
+    if not places:
+        line = found[0].line if first is None else first.line
+        raise UsageError(f"{name}: line {line} {_NO_OBJECT}; write one object a line")
+    return Table(Record(min(lines), tuple(places)), iter(found), (), tuple(lines))
 
 
 def _lines(text: str) -> Iterator[Item]:
@@ -102,24 +102,24 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _record(line: int, found: dict[str, Any] | str | None, keys: dict[str, int]) -> Record:
-    if found is None:
+def _record(line: int, item: dict[str, Any] | str | None, places: dict[str, int]) -> Record:
+    """The values of one object in the places of their keys; a key that is new gets the next place."""
+    if item is None:
         return Record(line, ())
-    if isinstance(found, str):
-        return Record(line, (), found)
-    odd: dict[int, tuple[str, str]] | None = None
-    cells: list[str] = []
-    for at, key in enumerate(keys):
-        value = found.get(key)
+    if isinstance(item, str):
+        return Record(line, (), item)
+    odd: dict[int, tuple[str, str]] = {}
+    cells = [""] * len(places)
+    for key, value in item.items():
+        at = places.setdefault(key, len(places))
+        if at == len(cells):
+            cells.append("")
         if isinstance(value, str):
-            cells.append(value)
-        elif value is None:
-            cells.append("")
+            cells[at] = value
         elif isinstance(value, bool):
-            cells.append(bool_text(value))
+            cells[at] = bool_text(value)
         elif isinstance(value, int | float):
-            cells.append(number_text(value))
-        else:
-            cells.append("")
-            odd = {**(odd or {}), at: _NESTED}
-    return Record(line, tuple(cells), None, odd)
+            cells[at] = number_text(value)
+        elif value is not None:
+            odd[at] = _NESTED
+    return Record(line, tuple(cells), None, odd or None)
