@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from streamwatch.access.changes import as_args, key_change
+from streamwatch.access.keys import new_key
 from streamwatch.datadir import DataDir
+from streamwatch.live.client import call as live_call
+from streamwatch.store.backup import backup
 from streamwatch.store.migrate import known_revisions
 from tests.cli.conftest import Shell
 
@@ -151,3 +157,42 @@ def test_what_another_version_left_is_named(settled: Shell, tmp_path: Path) -> N
         assert (read.status, says in read.err) == (78, True)
         if writes:
             assert settled("db", "upgrade").status == writes
+
+
+def test_a_backup_while_the_service_writes_is_one_instant(beside: Shell, tmp_path: Path) -> None:
+    """Keys are added one after the other: each copy has the first so many of them, and no gap."""
+    ended = threading.Event()
+    written: list[int] = []
+
+    async def order(number: int) -> None:
+        args = as_args(key_change(new_key(), f"load{number}", ("read",), None), "test")
+        await live_call(DataDir(beside.data_dir).live_sock(), "access", args)
+
+    def write() -> None:
+        while not ended.is_set():
+            asyncio.run(order(len(written)))
+            written.append(len(written))
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        copies = []
+        for number in range(4):
+            least = len(written)
+            while len(written) < least + 3:
+                ended.wait(0.01)
+            before = len(written)
+            path = tmp_path / f"{number}.db"
+            backup(beside.data_dir / "streamwatch.db", path)
+            copies.append((before, path, len(written)))
+    finally:
+        ended.set()
+        writing.join()
+
+    for before, path, after in copies:
+        conn = sqlite3.connect(path)
+        assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found = {int(name[4:]) for (name,) in conn.execute("SELECT name FROM api_key WHERE name LIKE 'load%'")}
+        conn.close()
+        assert found == set(range(len(found)))
+        assert before <= len(found) <= after + 1
