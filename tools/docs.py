@@ -19,8 +19,8 @@ from typing import Any, Final, cast
 
 from fastapi.routing import APIRoute
 
-from streamwatch.api import blackbox, cameras, machine, maintenance, overview, regions, sessions, villages
-from streamwatch.api.app import PREFIX, create_app
+from streamwatch.api import blackbox, machine
+from streamwatch.api.app import PREFIX, RESOURCES, create_app
 from streamwatch.cli.app import app as commands
 from streamwatch.errors import Exit, default_blame
 from streamwatch.inventory.addresses import RECORDER_SCHEMES
@@ -230,7 +230,7 @@ def api_routes() -> Iterator[tuple[str, str, str, list[str], str]]:
     """Method, path, permission, query parameters and meaning of every route of the API."""
     nothing = cast("Any", None)  # what the routes are made of is asked here, not what they answer
     api = create_app(reader=nothing, view=nothing, caller=nothing, clock=nothing, session_key=bytes(32))
-    routers = [(PREFIX, one.router) for one in (sessions, overview, regions, villages, cameras, maintenance)]
+    routers = [(PREFIX, one.router) for one in RESOURCES]
     needed = {
         (method, prefix + route.path): _permission(route)
         for prefix, router in [*routers, ("", machine.router), ("", blackbox.router)]

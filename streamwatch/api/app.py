@@ -10,7 +10,19 @@ from fastapi import APIRouter, FastAPI
 from streamwatch import __version__
 from streamwatch.access.backoff import Backoff
 from streamwatch.access.session import DEFAULT_LIFETIME_S, Sessions
-from streamwatch.api import blackbox, cameras, machine, maintenance, overview, problems, regions, sessions, villages
+from streamwatch.api import (
+    blackbox,
+    cameras,
+    equipment,
+    imports,
+    machine,
+    maintenance,
+    overview,
+    problems,
+    regions,
+    sessions,
+    villages,
+)
 from streamwatch.api.census import CensusKeeper
 from streamwatch.api.context import Context
 from streamwatch.api.guard import BodyLimit, CarefulHeaders
@@ -23,6 +35,7 @@ from streamwatch.model.inventory import DEFAULT_INTERVAL_S
 from streamwatch.store.handles import Reader
 
 PREFIX: Final = "/api/v1"
+RESOURCES: Final = (sessions, overview, regions, villages, cameras, equipment, imports, maintenance)
 DAYS_KEPT_S: Final = 30.0  # the figure of a day moves by less than a thousandth in this time
 MAX_DAYS_KEPT: Final = 5_000  # villages x about 5 KiB = 25 MB
 PASSWORDS_AT_ONCE: Final = 2  # x 64 MiB of argon2 = 128 MiB; further logins wait
@@ -64,7 +77,7 @@ def create_app(
         default_interval_s=default_interval_s,
     )
     api = APIRouter(prefix=PREFIX, responses={"4XX": {"model": ProblemOut}, "5XX": {"model": ProblemOut}})
-    for resource in (sessions, overview, regions, villages, cameras, maintenance):
+    for resource in RESOURCES:
         api.include_router(resource.router)
     app.include_router(api)
     app.include_router(machine.router)

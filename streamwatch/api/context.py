@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from fastapi import Request
@@ -36,6 +36,7 @@ class Context:
     faults: RecentFaults
     days: Kept[int, LastDay]  # by village
     default_interval_s: int
+    imports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # lists that are read at once
 
     def grace(self, interval_s: int | None) -> int:
         """How long a look speaks for the time after it (microseconds), at a camera's own interval or the usual one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -9,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamwatch.api.problems import Problem, document
 
-MAX_BODY_BYTES: Final = 2**20  # goal R30; the largest body of the API is a login or a maintenance of some hundred bytes
+MAX_BODY_BYTES: Final = 2**20  # goal R30; the largest body of other routes is a maintenance of some hundred bytes
+MAX_LIST_BYTES: Final = 64 * 2**20  # a city's cameras with every column are about 50 MB; permitted callers only
 POLICY: Final = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 HEADERS: Final = {
     "Content-Security-Policy": POLICY,
@@ -18,6 +20,8 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+_LIST: Final = re.compile(r"/api/v1/[a-z]+/import")  # reads its body itself, after it knows that the caller may
 
 
 class _TooLargeError(Exception):
@@ -35,9 +39,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = MAX_LIST_BYTES if _LIST.fullmatch(scope["path"]) else MAX_BODY_BYTES
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
-            await _refuse(scope, receive, send)
+        if declared.isdecimal() and int(declared[:20]) > most:
+            await _refuse(most, scope, receive, send)
             return
         seen = 0
         over = started = False
@@ -47,7 +52,7 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > MAX_BODY_BYTES:
+                if seen > most:
                     over = True
                     raise _TooLargeError
             return message
@@ -65,7 +70,7 @@ class BodyLimit:
             if started:
                 raise
         if over and not started:
-            await _refuse(scope, receive, send)
+            await _refuse(most, scope, receive, send)
 
 
 class CarefulHeaders:
@@ -91,7 +96,7 @@ class CarefulHeaders:
         await self._app(scope, receive, careful)
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    problem = Problem(413, "request.too_large", f"a request body has at most {MAX_BODY_BYTES} bytes")
+async def _refuse(most: int, scope: Scope, receive: Receive, send: Send) -> None:
+    problem = Problem(413, "request.too_large", f"a request body has at most {most} bytes here")
     problem.headers = {"Connection": "close"}  # the rest of the body is not read
     await document(problem)(scope, receive, send)

@@ -274,3 +274,91 @@ class ProblemOut(BaseModel):
     code: str
     detail: str
     errors: list[dict[str, Any]] | None = None
+
+
+class LineOut(Shape):
+    """A line; `parent` is the code of the one that it hangs on."""
+
+    code: str
+    name: str
+    parent: str | None
+    kbps: int | None
+    provider: str | None
+    circuit: str | None
+    fault_phone: str | None
+
+
+class RecorderOut(Shape):
+    """A recorder. `url` has no credentials; `line` is a code."""
+
+    code: str
+    name: str
+    village: str
+    village_name: str
+    region: str
+    kind: str
+    url: str
+    line: str | None
+
+
+class PointOut(Shape):
+    """A planned point; `camera` is the code of the one that fills it, null: nobody sees it yet."""
+
+    code: str
+    name: str
+    village: str
+    village_name: str
+    region: str
+    kind: str
+    longitude: float | None
+    latitude: float | None
+    key_point: bool | None
+    camera: str | None
+
+
+class FacilityOut(Shape):
+    """A facility; `kind` is one of those in docs/inventory.md, days are the village's calendar."""
+
+    code: str
+    name: str | None
+    village: str
+    village_name: str
+    region: str
+    kind: str
+    households: int | None
+    installed_on: str | None
+    tested_on: str | None
+    test_passed: bool | None
+
+
+class LineSaidOut(Shape):
+    """Why a line of a list was not taken, or what should be put right about it. `code` is stable."""
+
+    line: int
+    column: str | None
+    value: str
+    code: str
+    remedy: str
+
+
+class ChangeOut(Shape):
+    """What differs, and in which columns."""
+
+    code: str
+    fields: list[str]
+
+
+class ImportOut(Shape):
+    """What an import did, or would do (`dry_run`): as `streamwatch import --json`. `stopped`: nothing was written. The
+    totals count lines; the lists beside them may be shorter."""
+
+    created: int
+    changed: int
+    unchanged: int
+    rejected: list[LineSaidOut]
+    rejected_total: int
+    remarks: list[LineSaidOut]
+    remarks_total: int
+    changes: list[ChangeOut]
+    dry_run: bool
+    stopped: bool

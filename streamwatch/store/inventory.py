@@ -240,7 +240,7 @@ async def list_regions(conn: AsyncConnection, scope: Scope, *, text: str | None 
     """The regions of the scope by name, which is their path; a city has some hundreds."""
     query = _REGIONS.where(region.c.id.in_(visible_regions(scope)))
     if text:
-        query = query.where(_contains(text, region.c.name, region.c.code))
+        query = query.where(contains(text, region.c.name, region.c.code))
     return [RegionRow(*row) for row in await conn.execute(query.order_by(region.c.name, region.c.id))]
 
 
@@ -266,11 +266,11 @@ async def list_villages(
 
     `limit` is 1 to 501: one more than a page tells whether there is a next one. An unknown region gives an empty list.
     """
-    query = _page(_VILLAGES.where(village.c.removed_us.is_(None), within(scope)), village.c.code, after, limit)
+    query = page(_VILLAGES.where(village.c.removed_us.is_(None), within(scope)), village.c.code, after, limit)
     if text:
-        query = query.where(_contains(text, village.c.name, village.c.code))
+        query = query.where(contains(text, village.c.name, village.c.code))
     if region is not None:
-        query = query.where(await _inside(conn, scope, region))
+        query = query.where(await inside(conn, scope, region))
     return [VillageRow(*row) for row in await conn.execute(query)]
 
 
@@ -298,13 +298,13 @@ async def list_cameras(
     Removed ones are left out. `limit` is 1 to 501. An unknown village or region gives an empty list. Raises UsageError
     where there are too many ids.
     """
-    query = _page(_CAMERAS.where(camera.c.removed_us.is_(None), within(scope)), camera.c.code, after, limit)
+    query = page(_CAMERAS.where(camera.c.removed_us.is_(None), within(scope)), camera.c.code, after, limit)
     if village is not None:
         query = query.where(_village_code == village)
     if region is not None:
-        query = query.where(await _inside(conn, scope, region))
+        query = query.where(await inside(conn, scope, region))
     if text:
-        query = query.where(_contains(text, camera.c.name, camera.c.code))
+        query = query.where(contains(text, camera.c.name, camera.c.code))
     if ids is not None:
         if len(ids) > MAX_IDS:
             raise UsageError(f"{len(ids)} cameras are too many for one question; ask for at most {MAX_IDS}")
@@ -328,7 +328,8 @@ async def count_watched(conn: AsyncConnection, scope: Scope) -> tuple[int, int]:
     return cameras, villages
 
 
-def _page(query: _Query, code: ColumnElement[str], after: str | None, limit: int) -> _Query:
+def page(query: _Query, code: ColumnElement[str], after: str | None, limit: int) -> _Query:
+    """A query's rows by code, at most `limit` from the one behind `after`. Raises UsageError for an odd limit."""
     if not 1 <= limit <= MAX_LIMIT:
         raise UsageError(f"limit {limit} is not from 1 to {MAX_LIMIT}")
     if after is not None:
@@ -336,7 +337,7 @@ def _page(query: _Query, code: ColumnElement[str], after: str | None, limit: int
     return query.order_by(code).limit(limit)
 
 
-async def _inside(conn: AsyncConnection, scope: Scope, code: str) -> ColumnElement[bool]:
+async def inside(conn: AsyncConnection, scope: Scope, code: str) -> ColumnElement[bool]:
     """A condition: the village lies in the subtree of that region. Outside the scope a region is like none."""
     found = (
         await conn.execute(
@@ -346,5 +347,6 @@ async def _inside(conn: AsyncConnection, scope: Scope, code: str) -> ColumnEleme
     return within(Scope(region=-1 if found is None else found))
 
 
-def _contains(text: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+def contains(text: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
+    """A condition: one of the columns holds the text, in any case of letters."""
     return or_(*(column.icontains(text, autoescape=True) for column in columns))

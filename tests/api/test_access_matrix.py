@@ -21,12 +21,23 @@ class Row:
     foreign: dict[str, str] = field(default_factory=dict)
     body: Any = None
     good: int = 200
+    reads: bool = False  # it names an object, so it needs READ too
+    everything: bool = False  # for those who see everything only; 403 for others
+
+    def expected(self, scope: str, objects: dict[str, str], *, seen: bool) -> int:
+        """The status for somebody with the permission; `seen`: the objects lie in the scope."""
+        if self.everything and scope != "all":
+            return 403
+        return self.good if seen or not objects else 404
 
 
 READ, WRITE, PROBE = Permission.READ, Permission.WRITE, Permission.PROBE
 VILLAGE = ({"code": VILLAGE_A}, {"code": VILLAGE_B})
 REGION = ({"code": "331121"}, {"code": "331122"})
 CAMERA = ({"id": "c1"}, {"id": "c5"})
+RECORDER = ({"code": "r1"}, {"code": "r5"})
+POINT = ({"code": "p1"}, {"code": "p5"})
+FACILITY = ({"code": "f1"}, {"code": "f5"})
 WORK = {"from": "2026-11-25T00:00:00Z", "to": "2026-11-25T02:00:00Z", "reason": "x"}
 API = "/api/v1"
 MATRIX = {
@@ -47,7 +58,21 @@ MATRIX = {
     ("get", f"{API}/cameras/{{id}}/uptime"): Row(READ, *CAMERA),
     ("get", f"{API}/cameras/{{id}}/timeline"): Row(READ, *CAMERA),
     ("get", f"{API}/cameras/{{id}}/explain"): Row(READ, *CAMERA),
-    ("post", f"{API}/cameras/{{id}}/probe"): Row(PROBE, *CAMERA, body={"depth": "picture"}),
+    ("post", f"{API}/cameras/{{id}}/probe"): Row(PROBE, *CAMERA, body={"depth": "picture"}, reads=True),
+    ("get", f"{API}/lines"): Row(READ),
+    ("get", f"{API}/recorders"): Row(READ),
+    ("get", f"{API}/points"): Row(READ),
+    ("get", f"{API}/facilities"): Row(READ),
+    ("get", f"{API}/lines/{{code}}"): Row(READ, {"code": "l1"}, {"code": "l5"}),
+    ("get", f"{API}/recorders/{{code}}"): Row(READ, *RECORDER),
+    ("get", f"{API}/points/{{code}}"): Row(READ, *POINT),
+    ("get", f"{API}/facilities/{{code}}"): Row(READ, *FACILITY),
+    ("post", f"{API}/villages/import"): Row(WRITE, body={"code": "x"}),
+    ("post", f"{API}/lines/import"): Row(WRITE, body={"code": "x"}, everything=True),
+    ("post", f"{API}/recorders/import"): Row(WRITE, body={"code": "x"}),
+    ("post", f"{API}/cameras/import"): Row(WRITE, body={"code": "x"}),
+    ("post", f"{API}/points/import"): Row(WRITE, body={"code": "x"}),
+    ("post", f"{API}/facilities/import"): Row(WRITE, body={"code": "x"}),
     ("get", f"{API}/maintenance"): Row(READ),
     ("post", f"{API}/maintenance"): Row(WRITE, {"camera": "c1"}, {"camera": "c5"}, body=WORK, good=201),
     ("get", "/healthz"): Row(None),
@@ -104,11 +129,11 @@ async def test_keys_open_what_their_scopes_say(world: World, key: str) -> None:
                     # A read route's object is looked up only for who may read; both answers give nothing away.
                     assert await ask(client, route, row, row.own) == 403
                     continue
-                if row.permission is PROBE and READ not in GRANTED[key]:
-                    assert await ask(client, route, row, row.own) == 403  # probing names an object, so it reads it
+                if row.reads and READ not in GRANTED[key]:
+                    assert await ask(client, route, row, row.own) == 403
                     continue
-                assert await ask(client, route, row, row.own) == (row.good if sees_a or not row.own else 404), scope
-                assert await ask(client, route, row, row.foreign) == (row.good if sees_b or not row.foreign else 404), (
+                assert await ask(client, route, row, row.own) == row.expected(scope, row.own, seen=sees_a), scope
+                assert await ask(client, route, row, row.foreign) == row.expected(scope, row.foreign, seen=sees_b), (
                     scope
                 )
 
@@ -124,10 +149,8 @@ async def test_sessions_open_what_their_roles_say(world: World, role: Role) -> N
                 if not may:
                     assert await ask(client, route, row, row.own) == 403
                 elif not route[1].endswith("/logout"):
-                    assert await ask(client, route, row, row.own) == (row.good if sees_a or not row.own else 404)
-                    assert await ask(client, route, row, row.foreign) == (
-                        row.good if sees_b or not row.foreign else 404
-                    )
+                    assert await ask(client, route, row, row.own) == row.expected(scope, row.own, seen=sees_a)
+                    assert await ask(client, route, row, row.foreign) == row.expected(scope, row.foreign, seen=sees_b)
                 if route[0] != "get" and not route[1].endswith("/login"):
                     del client.headers[CSRF_HEADER]
                     assert await ask(client, route, row, row.own) == 403
@@ -137,7 +160,19 @@ async def test_sessions_open_what_their_roles_say(world: World, role: Role) -> N
 
 @pytest.mark.parametrize(
     "path",
-    ["/regions", "/villages", "/villages?rates=24h", "/cameras", "/cameras?sort=worst", "/maintenance", "/overview"],
+    [
+        "/regions",
+        "/villages",
+        "/villages?rates=24h",
+        "/cameras",
+        "/cameras?sort=worst",
+        "/lines",
+        "/recorders",
+        "/points",
+        "/facilities",
+        "/maintenance",
+        "/overview",
+    ],
 )
 async def test_lists_hold_no_foreign_object(world: World, path: str) -> None:
     """Neither list nor count shows anything of a sibling county, and the parent sees both."""
@@ -146,14 +181,21 @@ async def test_lists_hold_no_foreign_object(world: World, path: str) -> None:
     async with world.client("read.city") as client:
         whole = (await client.get(f"/api/v1{path}")).text
 
-    foreign = {"331122", VILLAGE_B, "白石", '"c5"', '"c6"'}
+    foreign = {"331122", VILLAGE_B, "白石", '"c5"', '"c6"', '"l5"', '"r5"', '"p5"', '"f5"', '"l9"'}
     assert not [word for word in foreign if word in own]
     if path != "/overview":
         assert [word for word in foreign if word in whole]
     assert own != whole
 
 
-@pytest.mark.parametrize("path", ["/villages?region=331122", "/cameras?region=331122", f"/cameras?village={VILLAGE_B}"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/villages?region=331122",
+        *(f"/{kind}?region=331122" for kind in ("cameras", "lines", "recorders", "points", "facilities")),
+        *(f"/{kind}?village={VILLAGE_B}" for kind in ("cameras", "lines", "recorders", "points", "facilities")),
+    ],
+)
 async def test_foreign_filter_finds_nothing(world: World, path: str) -> None:
     """A filter that names a foreign region or village is like one that names none."""
     assert (await world.get(path, "read.a"))["items"] == []

@@ -14,6 +14,7 @@ from streamwatch.access.session import COOKIE, CSRF_HEADER, Sessions
 from streamwatch.clock import US
 from streamwatch.errors import Blame
 from streamwatch.findings import finding
+from streamwatch.inventory.parsed import ImportResult
 from streamwatch.live.client import CallError
 from streamwatch.live.view import View
 from streamwatch.model.live import CameraLive, Part, ServiceStatus, Snapshot
@@ -22,7 +23,18 @@ from streamwatch.model.standing import PICTURE, STREAM, Standing
 from streamwatch.model.timeline import Origin, Segment
 from streamwatch.store.access import account_by_name, create_account
 from streamwatch.store.handles import Connection, Reader, Writer
-from streamwatch.store.tables import camera, maintenance, region, segment, standing, village
+from streamwatch.store.tables import (
+    camera,
+    facility,
+    line,
+    maintenance,
+    point,
+    recorder,
+    region,
+    segment,
+    standing,
+    village,
+)
 from streamwatch.verdict import Policy
 
 NOW = 1_795_500_000 * US  # 2026-11-24T06:00:00Z, a whole hour
@@ -33,7 +45,8 @@ SESSION_KEY = bytes(range(32))
 SESSION_S = 2 * 3_600  # not the default
 CITY, COUNTY_A, COUNTY_B = 1, 2, 3
 SCOPES = {"all": None, "city": CITY, "a": COUNTY_A, "b": COUNTY_B}
-# county A: village 11 with cameras 1-4; county B: village 12 with cameras 5-6
+# county A: village 11 with cameras 1-4; county B: village 12 with cameras 5-6. Each has a line, a recorder (r1, r5), a
+# planned point (p1, p5) and a facility (f1, f5); camera 1 hangs on line l1 and the recorder r5 on l5, nothing on l9.
 VILLAGE_A, VILLAGE_B = "331121100001", "331122100001"
 SEEN = Look(camera=1, depth=Depth.STREAM, stream=StreamKind.MAIN, started_us=NOW, duration_us=1, vantage="here")
 EVIL = "<script>alert(1)</script>青河村"
@@ -67,6 +80,7 @@ class Service:
             "probe": {"state": "up"},
             "scrape": {"look": finding(SEEN, "rtsp://192.0.2.7/live", Policy()), "void": None, "thresholds": {}},
             "explain": {"look": None},
+            "import": ImportResult().to_json(),
         }
     )
     error: tuple[str, str] | None = None
@@ -211,12 +225,31 @@ async def populate(conn: Connection) -> dict[str, str]:
                 "village": 11 if number <= 4 else 12,
                 "url": f"rtsp://192.0.2.{number}/live",
                 "username": "admin" if number == 1 else None,
+                "line": "l1" if number == 1 else None,
                 "installed_us": NOW - 20 * DAY,
                 "created_us": NOW - 20 * DAY,
             }
             for number in range(1, 7)
         ],
     )
+    for number, place in ((1, 11), (5, 12)):
+        made = {"created_us": NOW - 20 * DAY}
+        here = {"id": number, "village": place, "name": f"设备{number} <b>", **made}
+        await conn.execute(line.insert().values(id=number, code=f"l{number}", name=f"线路{number}", kbps=2_000, **made))
+        await conn.execute(
+            recorder.insert().values(
+                code=f"r{number}",
+                kind="isapi",
+                url=f"http://192.0.2.{number}0",
+                username="admin" if number == 1 else None,
+                password_sealed=b"sealed",
+                line="l5" if number == 5 else None,
+                **here,
+            )
+        )
+        await conn.execute(point.insert().values(code=f"p{number}", kind="村口", camera=f"c{number}", **here))
+        await conn.execute(facility.insert().values(code=f"f{number}", kind="household_alarm", **here))
+    await conn.execute(line.insert().values(id=9, code="l9", name="空线路", created_us=NOW))
     await conn.execute(standing.insert(), [_standing_row(one) for one in STOOD])
     await conn.execute(
         segment.insert(),
