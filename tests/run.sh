@@ -13,6 +13,7 @@ PACKAGES=(
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-tools
   vlc-bin vlc-plugin-base                       # serves by UDP only
   ffmpeg iproute2 util-linux                    # what ipycam encodes with, and the network of its own that it gets
+  zsh fish                                      # shells that complete our commands
 )
 missing=()
 if command -v dpkg-query >/dev/null; then

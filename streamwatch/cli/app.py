@@ -316,10 +316,16 @@ def simulate(
 def check_settings(
     *,
     config: Config = None,
-    list_keys: Annotated[bool, Parameter(name="--list", help="Explain every key instead.")] = False,
+    list_keys: bool = False,
     json: Json = False,
 ) -> int:
-    """Reads the configuration and names what is wrong with it. Exit 78 where something is."""
+    """Reads the configuration and names what is wrong with it. Exit 78 where something is.
+
+    Parameters
+    ----------
+    list_keys
+        Explain every key instead: its default, what it means and takes.
+    """
     from streamwatch.cli.check_settings import check_settings as body
 
     return body(config, as_json=json, list_keys=list_keys)

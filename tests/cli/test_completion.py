@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.servers import require
 
 LINES = [
     ("streamwatch pro", {"probe"}),
@@ -30,8 +31,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 def script(alone: Shell, shell: str, folder: Path) -> Path:
     """What an operator puts into a file. Skips where there is no such shell."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed here (apt-get install {shell})")
+    require(shutil.which(shell) is not None, shell, f"apt-get install {shell}")
     printed = alone("completion", shell)
     assert (printed.status, printed.err) == (0, "")
     path = folder / "_streamwatch"
