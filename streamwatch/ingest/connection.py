@@ -205,7 +205,6 @@ class Connection(asyncio.Protocol):
         self._timer = self._due = None
         if self.over.done():
             return
-        self.count_dropped()
         now = self._clock.monotonic()
         self._guarded(lambda: self._conversation.tick(now), now)
 

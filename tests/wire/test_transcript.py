@@ -207,6 +207,31 @@ def test_no_picture_is_in_the_datagrams_of_a_recording() -> None:
     same(talked, replay(load(whole)), picture=True)
 
 
+def test_a_second_connection_begins_with_a_clean_page() -> None:
+    """A packet that the first one never completed does not swallow what the second one says."""
+    ask = Ask(URL, Depth.STREAM)
+    talked, recorder = Conversation(ask, lambda: "c0ffee", 6.0), Recorder(ask, AT_US, 100.0)
+    recorder.sent(talked.start(100.0), 100.0)
+    for piece in (*GOOD.parts[:4], b"$\x00\xff\xff" + bytes(100)):
+        recorder.received(piece, 101.0)
+        recorder.sent(talked.receive(piece, 101.0), 101.0)
+    talked.tick(110.0)
+    assert talked.redial
+    recorder.sent(talked.farewell(), 110.0)
+    recorder.dialled(110.0)
+    recorder.sent(talked.start(110.0), 110.0)
+    for piece in (GOOD.options, GOOD.describe, reply(3, "200 OK", "Transport: RTP/AVP;server_port=6000"), GOOD.play):
+        recorder.received(piece, 111.0)
+        recorder.sent(talked.receive(piece, 111.0), 111.0)
+        if talked.wants_ports:
+            recorder.sent(talked.use_ports(5000), 111.0)
+    for packet in PACKETS:
+        recorder.datagram_received(packet, 112.0, control=False)
+        talked.datagram(packet, 112.0)
+    assert talked.keyframe is not None
+    same(talked, replay(load(dump(recorder))), picture=False)
+
+
 def test_recordings_of_before_there_was_udp_are_of_tcp() -> None:
     """A header without transport: 461 is the end of it, as it was then."""
     recording = load(GOOD_HEADER)
