@@ -16,7 +16,7 @@ from streamwatch.decoders.job import THUMBNAIL_HEIGHT, THUMBNAIL_WIDTH, Thumbnai
 _MORE_LUMA_FORMATS: Final = frozenset(
     {"yuv410p", "yuv411p", "yuvj411p", "yuv440p", "yuvj440p", "yuva420p", "yuva422p", "yuva444p", "nv21", "nv24"}
 )
-_YUV: Final = ("yuv", "p0", "p2", "p4", "nv", "uyvy", "yvyu", "y2", "xv", "ayuv", "vuy")
+_YUV: Final = ("yuv", "yuyv", "p0", "p2", "p4", "nv", "uyvy", "yvyu", "y2", "xv", "ayuv", "vuy")
 
 
 def luma_of(frame: VideoFrame) -> NDArray[np.uint8]:

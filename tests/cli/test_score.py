@@ -17,7 +17,10 @@ import numpy as np
 import pytest
 
 from streamwatch.cli.call import call
+from streamwatch.decoders.birth import Worker
+from streamwatch.decoders.job import FileDone, FileJob, Frame
 from streamwatch.decoders.recognise import FileCode
+from streamwatch.decoders.source import Source
 from streamwatch.quality import MEASURES
 from streamwatch.verdict import FAULTS, Policy
 from tests.decoders.media import clip, live, picture, png_header
@@ -157,6 +160,22 @@ def test_a_playlist_opens_nothing(run: Run, folder: Path) -> None:
 
     assert (status, line["error"]["code"]) == (3, "file.playlist")
     assert "root:" not in json.dumps(line)
+
+
+def test_r19_no_worker_sees_two_files(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that took its decoder over could lie about the next one: each gets a new decoder, locked in."""
+    seen: list[tuple[int, bool]] = []
+
+    class Watched(Worker):
+        async def exchange_file(self, job: FileJob, source: Source) -> tuple[tuple[Frame, ...], FileDone]:
+            seen.append((self.pid, self.jailed))
+            return await super().exchange_file(job, source)
+
+    monkeypatch.setattr("streamwatch.decoders.birth.Worker", Watched)
+    run("good.jpg", "good.png", "black.jpg", "cut.jpg")
+
+    assert len({pid for pid, _ in seen}) == len(seen) == 4
+    assert all(jailed for _, jailed in seen)
 
 
 def test_names_come_from_stdin_too(

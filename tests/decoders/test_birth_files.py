@@ -98,7 +98,8 @@ async def test_a_worker_that_says_something_else_is_lost(
     worker, theirs = wire
     theirs.send(said) if said else theirs.close()
     with pytest.raises(WorkerLost, match=why):
-        await worker.exchange_file(JOB, Held())
+        async with asyncio.timeout(10):
+            await worker.exchange_file(JOB, Held())
 
 
 async def test_a_worker_that_never_stops_telling_is_lost(wire: tuple[Worker, socket.socket]) -> None:
@@ -111,4 +112,5 @@ async def test_a_worker_that_never_stops_telling_is_lost(wire: tuple[Worker, soc
         await heard(theirs)
     theirs.send(framed(Frame(index=0, at_us=0)))
     with pytest.raises(WorkerLost, match="more than"):
-        await asked
+        async with asyncio.timeout(10):
+            await asked
