@@ -176,6 +176,8 @@ def _host(found: re.Match[str]) -> str:
     except ipaddress.AddressValueError:
         raise AddressError("the IP address is not one; correct it") from None
     if not _HOST_NAME.fullmatch(host):
+        if len(host.split()) != 1 or host != host.strip():
+            raise AddressError("remove the spaces inside the host")
         raise AddressError("the host is neither an IP address nor a name; correct it")
     return host
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.inventory.addresses import Address, AddressError, mask_address, split_address
+from streamwatch.inventory.addresses import (
+    ALL_SCHEMES,
+    Address,
+    AddressError,
+    mask_address,
+    split_address,
+    split_host,
+)
 
 HOSTS = st.sampled_from(["192.0.2.7", "cam-1.village.example", "[2001:db8::7]", "nvr_3"])
 PATHS = st.sampled_from(["", "/", "/a?b=c", "/x@y", "?q"])
@@ -112,3 +119,55 @@ def test_what_cannot_be_called_is_refused(text: str) -> None:
 def test_a_bad_address_is_shown_without_its_password(text: str, shown: str) -> None:
     """The rejection must be readable, and it goes to logs and tickets."""
     assert mask_address(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("rtsp://192.0.2.7:999999/a", "give a port from 1 to 65535"),
+        ("rtsp://192.0.2.7:99999/a", "give a port from 1 to 65535"),
+        ("rtsp://192.0.2.7 :554/a", "remove the spaces inside the host"),
+        ("rtsp://192.0.2.7: 554/a", "remove the spaces inside the host"),
+        ("rtsp://a:b:c/", "write the host after rtsp://, and percent-encode @ : / ? # in user and password"),
+    ],
+)
+def test_the_remedy_says_what_is_wrong_with_the_host(text: str, remedy: str) -> None:
+    """Ports that are none, spaces, and what was meant as a password."""
+    with pytest.raises(AddressError) as caught:
+        split_address(text)
+    assert str(caught.value) == remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("192.0.2.7", ("192.0.2.7", None)),
+        ("192.0.2.7:8554", ("192.0.2.7", 8554)),
+        ("CAM.Example", ("cam.example", None)),
+        ("[2001:db8::7]:554", ("2001:db8::7", 554)),
+        ("2001:DB8::7", ("2001:db8::7", None)),
+        ("camera", None),
+        ("rtsp//192.0.2.7/a", None),
+        ("admin@192.0.2.7", None),
+    ],
+)
+def test_a_bare_host_is_told_from_other_text(text: str, host: tuple[str, int | None] | None) -> None:
+    """An IP address or a name with a dot, with or without a port."""
+    assert split_host(text) == host
+
+
+@pytest.mark.parametrize("text", ["192.0.2.256", "192.0.2.7:99999", "a b.c"])
+def test_a_bare_host_that_is_none_is_refused(text: str) -> None:
+    """It looks like one: what is wrong is said."""
+    with pytest.raises(AddressError):
+        split_host(text)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@given(host=HOSTS, port=st.none() | st.integers(1, 65535))
+def test_recorders_have_the_port_of_their_scheme(scheme: str, host: str, port: int | None) -> None:
+    """A password is bound to it."""
+    found = split_address(f"{scheme.upper()}://u:p@{host}{'' if port is None else f':{port}'}/", (scheme,))
+
+    assert found.port == (port or {"http": 80, "https": 443}[scheme])
+    assert split_address(found.url, ALL_SCHEMES).origin == found.origin

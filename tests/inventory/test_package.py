@@ -71,6 +71,15 @@ def test_a_directory_of_a_million_entries_is_not_read() -> None:
         assert "has more than 2000 parts" in refusal(raw)
 
 
+def test_a_directory_that_lies_about_its_number_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end record says one entry, and there are ten."""
+    lying = bytearray(GOOD)
+    struct.pack_into("<HH", lying, GOOD.rfind(b"PK\x05\x06") + 8, 1, 1)
+    assert len(values(parse_file(bytes(lying), "cameras"))) == 1
+    monkeypatch.setattr(package, "MAX_MEMBERS", 3)
+    assert "has more than 3 parts" in refusal(bytes(lying))
+
+
 def test_a_directory_that_lies_about_sizes_gives_no_more_than_it_says() -> None:
     """A part that is longer than said is damaged, not unpacked to its end."""
     raw = with_part(SHEET, b"<worksheet><sheetData>" + b"<row/>" * 100_000 + b"</sheetData></worksheet>")

@@ -142,6 +142,7 @@ def test_a_camera_behind_a_recorder_needs_no_address() -> None:
     """Recorder and channel are taken: the import makes its addresses. One of the two is too little."""
     head = "code,name,village,recorder,recorder_channel"
     file = cameras(head, "1,a,V,R1,3", "2,a,V,R1,", "3,a,V,,3")
+    half = cameras(f"{head},sub_url", "1,a,V,R1,3,rtsp://h/")
 
     assert values(file) == [
         {
@@ -158,6 +159,7 @@ def test_a_camera_behind_a_recorder_needs_no_address() -> None:
     assert file.quiet == ("url", "username", "password")
     remedy = "give an rtsp address; or vendor with the IP address in url or host; or recorder with recorder_channel"
     assert refused(file) == [(3, "url", "missing", remedy), (4, "url", "missing", remedy)]
+    assert refused(half) == [(2, "url", "missing", remedy)]
 
 
 def test_lines_without_a_template_are_refused_with_what_to_give() -> None:

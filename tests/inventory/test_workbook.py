@@ -100,6 +100,21 @@ def test_numbers_are_what_they_show_and_rounded_codes_are_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize("format_", ['0"day"', "[Red]0", r"0\d", "#,##0_d;[Blue]-0*m", "General", "0.00E+00"])
+def test_formats_with_letters_that_are_no_dates(format_: str) -> None:
+    """Literals, colours and padding may hold a d or an m."""
+    book = Book()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append([*HEAD, "retention_days"])
+    sheet.append([*GOOD, 30])
+    sheet["E2"].number_format = format_
+    out = io.BytesIO()
+    book.save(out)
+
+    assert values(parse_file(out.getvalue(), "cameras"))[0]["retention_days"] == 30
+
+
 def test_formulas_without_a_result_and_errors_are_named() -> None:
     """They look filled in and hold nothing; in a column that is not used they harm nobody."""
     file = cameras(
