@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from typing import Final
-from zlib import crc32
 
 from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.model.look import Depth, Transport
@@ -136,8 +135,8 @@ class Conversation:
                     self._part(event)
                 else:
                     self._take(event, now)
-                    if self._channel >= 0:
-                        self._take_fragments()
+                    if self._channel >= 0 and self._media is not None:
+                        self.progress += self._media.run(self._parser, self._channel)
                 if isinstance(event, Closed):
                     break
         except LookError as error:
@@ -298,7 +297,7 @@ class Conversation:
         if reply.status == 401:
             with suppress(LookError):  # DESCRIBE may be open to everybody
                 self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=False)
-        self._upkeep = Upkeep(",".join(reply.headers.all("Public")), crc32(self._cnonce().encode()))
+        self._upkeep = Upkeep(reply.headers.all("Public"), self._cnonce)
         self._enter(Step.DESCRIBE, self._url, now)
 
     def _after_describe(self, reply: Response, now: float) -> None:
@@ -393,10 +392,6 @@ class Conversation:
                 media.packet(data)
             finally:
                 self._look_at(media, now)
-
-    def _take_fragments(self) -> None:
-        if self._media is not None:
-            self.progress += self._media.run(self._parser, self._channel)
 
     def _look_at(self, media: Media, now: float) -> None:
         """What the packets so far came to."""

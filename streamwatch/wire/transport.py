@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from streamwatch.model.look import Transport
@@ -41,8 +40,7 @@ def parse_session(value: str | None) -> Session | None:
     return Session(head.strip(), min(max(timeout, MIN_TIMEOUT_S), MAX_TIMEOUT_S))
 
 
-@dataclass(frozen=True, slots=True)
-class Agreed:
+class Agreed(NamedTuple):
     """What a device says in its reply to SETUP. For `lower` tcp `channels` hold, for udp the rest."""
 
     lower: Transport  # tcp or udp
@@ -66,18 +64,17 @@ def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
     for parameter in (value or "").split(";"):
         name, _, text = parameter.partition("=")
         names.setdefault(name.strip().lower(), text)
-    server = _pair(names.get("server_port"))
-    lower = asked_for
-    if "rtp/avp/tcp" in names or "interleaved" in names:
-        lower = Transport.TCP
-    elif ("rtp/avp" in names or "rtp/avp/udp" in names) and ("client_port" in names or "server_port" in names):
-        lower = Transport.UDP
+    if "interleaved" in names or "rtp/avp/tcp" in names:
+        return Agreed(Transport.TCP, "multicast" in names, parse_channels(value))
+    by_udp = ("rtp/avp" in names or "rtp/avp/udp" in names) and ("client_port" in names or "server_port" in names)
+    lower = Transport.UDP if by_udp else asked_for
+    if lower is Transport.TCP:
+        return Agreed(lower, "multicast" in names)
     found = _SSRC.fullmatch(names.get("ssrc", ""))
     return Agreed(
         lower=lower,
         multicast="multicast" in names,
-        channels=parse_channels(value),
-        server_ports=server,
+        server_ports=_pair(names.get("server_port")),
         source=names.get("source", "").strip() or None,
         ssrc=(int(found[1], 16) or None) if found else None,  # h264dvr announces 0 and sends another
     )

@@ -5,7 +5,9 @@ A session ends without them at its own timeout, 60 s where none is given (RFC 23
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from streamwatch.wire import rtcp
 
@@ -23,13 +25,15 @@ class Datagram(NamedTuple):
 
 
 class Upkeep:
-    """Times in seconds, monotonic. `ssrc` is ours, in reports."""
+    """Times in seconds, monotonic. `public` are the methods that the device knows; `name` gives a random text."""
 
-    __slots__ = ("_get_parameter", "_keepalive_at", "_ports", "_report_at", "_ssrc", "_timeout_s")
+    __slots__ = ("_keepalive_at", "_name", "_ports", "_public", "_refused", "_report_at", "_ssrc", "_timeout_s")
 
-    def __init__(self, public: str, ssrc: int) -> None:
-        self._get_parameter = KEEPALIVE in {method.strip().upper() for method in public.split(",")}
-        self._ssrc = ssrc
+    def __init__(self, public: list[str], name: Callable[[], str]) -> None:
+        self._public = public
+        self._refused = False
+        self._name = name
+        self._ssrc = 0  # ours, once there is somebody to report to
         self._timeout_s = 0.0
         self._ports: tuple[int, int] | None = None
         self._keepalive_at: float | None = None
@@ -38,13 +42,16 @@ class Upkeep:
     @property
     def method(self) -> str:
         """The keepalive: what the device's Public says that it knows."""
-        return KEEPALIVE if self._get_parameter else KEEPALIVE_PLAIN
+        known = {method.strip().upper() for methods in self._public for method in methods.split(",")}
+        return KEEPALIVE if KEEPALIVE in known and not self._refused else KEEPALIVE_PLAIN
 
     @property
     def due(self) -> float | None:
         """When something is to be sent next."""
-        times = [at for at in (self._keepalive_at, self._report_at) if at is not None]
-        return min(times, default=None)
+        keepalive, report = self._keepalive_at, self._report_at
+        if keepalive is None or report is None:
+            return keepalive if report is None else report
+        return min(keepalive, report)
 
     def opened(self, ports: tuple[int, int] | None) -> list[Datagram]:
         """A session over UDP is set up. What goes out now opens the way back through NAT and firewalls.
@@ -54,6 +61,7 @@ class Upkeep:
         self._ports = ports
         if ports is None:
             return []
+        self._ssrc = self._ssrc or crc32(self._name().encode())
         hole = b"\x80\x00" + bytes(6) + self._ssrc.to_bytes(4, "big")
         return [Datagram(ports[0], hole), Datagram(ports[1], rtcp.receiver_report(self._ssrc), control=True)]
 
@@ -82,7 +90,7 @@ class Upkeep:
 
     def refused(self) -> None:
         """The device does not know `method`."""
-        self._get_parameter = False
+        self._refused = True
 
     def stop(self) -> None:
         """No more keepalives: the device answers them with a challenge that we cannot meet."""
