@@ -40,7 +40,7 @@ DOCS: Final = ROOT / "docs"
 PACKAGE: Final = ROOT / "streamwatch"
 MADE: Final = "<!-- Made by tools/docs.py from the code: do not edit, run `python tools/docs.py`. -->\n\n"
 _BLOCK: Final = re.compile(r"(<!-- made by tools/docs\.py: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
-_CALLED: Final = re.compile(r"^(streamwatch [a-z-]+)(?: -m \S+)? \[OPTIONS\]", re.MULTILINE)  # `python -m NAME` shows
+_CALLED: Final = re.compile(r"^(streamwatch [a-z -]+?) -m \S+", re.MULTILINE)  # `python -m NAME` shows
 _GOAL: Final = re.compile(r"test_(?:.*_)?r([0-9]+)(?:_.*)?")
 
 _TAKES: Final = {  # how cells are read -> what to write into them
@@ -340,7 +340,7 @@ def commands_page() -> str:
     shown = commands.generate_docs(output_format="markdown")
     body = shown.partition("## Table of Contents")[2].partition("## streamwatch run")
     rest = "\n".join(line.rstrip() for line in (body[1] + body[2]).splitlines())
-    rest = _CALLED.sub(r"\1 [OPTIONS]", rest)
+    rest = _CALLED.sub(r"\1", rest)
     return f"{MADE}{_COMMANDS_INTRO}\n## Exit statuses\n\n{exits()}\n{rest.rstrip()}\n"
 
 
