@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Body, Depends, Query
 
 from streamwatch.api.callers import Ctx, Probing, Reading
-from streamwatch.api.camera_list import Filters, by_code, by_rank, shown
+from streamwatch.api.camera_list import Filters, by_code, by_rank, masked, shown
 from streamwatch.api.context import Context
 from streamwatch.api.cursors import DEFAULT_LIMIT, Cursor, Limit
 from streamwatch.api.evidence import Evidence, gather
 from streamwatch.api.problems import Problem
 from streamwatch.api.rates import RATED, timeline_of, uptime_of
-from streamwatch.api.schemas import CameraOut, Page, ProbeIn, TimelineOut, UptimeOut
+from streamwatch.api.schemas import CameraDetail, CameraOut, Page, ProbeIn, TimelineOut, UptimeOut
 from streamwatch.api.window import Asked, Window
 from streamwatch.clock import rfc3339
 from streamwatch.model.look import State
@@ -74,9 +74,9 @@ async def cameras(
 
 
 @router.get("/{id}", responses={404: {}})
-async def camera(context: Ctx, caller: Reading, found: Asking) -> CameraOut:
-    """One camera as it is now."""
-    return (await shown(context, caller.scope, [found]))[0]
+async def camera(context: Ctx, caller: Reading, found: Asking) -> CameraDetail:
+    """One camera as it is now, with what its list says of it."""
+    return await detail(context, caller.scope, found)
 
 
 @router.get("/{id}/uptime", responses={404: {}})
@@ -132,8 +132,31 @@ async def probe(
     return answer
 
 
+async def detail(context: Context, scope: Scope, row: CameraRow) -> CameraDetail:
+    """The camera in its full shape."""
+    now = (await shown(context, scope, [row]))[0]
+    credentials = row.username is not None
+    return CameraDetail(
+        **now.model_dump(),
+        sub_url=None if row.sub_url is None else masked(row.sub_url, credentials=credentials),
+        vendor=row.vendor,
+        channel=row.channel,
+        has_login=credentials,
+        recorder_channel=row.recorder_channel,
+        retention_days=row.retention_days,
+        longitude=row.longitude,
+        latitude=row.latitude,
+        datum=row.datum,
+        position_type=row.position_type,
+        key_point=row.key_point,
+        installed_on=row.installed_on,
+        installed_at=rfc3339(row.installed_us),
+        removed_at=None if row.removed_us is None else rfc3339(row.removed_us),
+    )
+
+
 def counted(row: CameraRow) -> CountedCamera:
-    """The camera as far as counting needs it."""
+    """The camera as far as counting needs it: all of its time, in whichever village it was."""
     return CountedCamera(row.id, row.village_id, row.interval_s, row.installed_us, row.removed_us)
 
 

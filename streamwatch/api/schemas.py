@@ -130,6 +130,41 @@ class CameraOut(Shape):
     maintenance: bool
 
 
+class CameraDetail(CameraOut):
+    """One camera with what its list says of it. `has_login`: a user name is known; it and its password are not shown.
+
+    In service from `installed_at`, until `removed_at` where that is not null.
+    """
+
+    sub_url: str | None
+    vendor: str | None
+    channel: str | None
+    has_login: bool
+    recorder_channel: str | None
+    retention_days: int | None
+    longitude: float | None
+    latitude: float | None
+    datum: str | None
+    position_type: str | None
+    key_point: bool | None
+    installed_on: str | None
+    installed_at: Instant
+    removed_at: Instant | None
+
+
+class VillageDetail(VillageOut):
+    """One village with what its list says of it; taken out at `removed_at` where that is not null."""
+
+    households: int | None
+    population: int | None
+    police_station: str | None
+    unit: str | None
+    unit_phone: str | None
+    monitor_centre: bool | None
+    joined_on: str | None
+    removed_at: Instant | None
+
+
 class IntactOut(Shape):
     """The intact rates 完好率: of online (stream up) and of registered time."""
 

@@ -17,8 +17,9 @@ from streamwatch.api.lastday import last_days
 from streamwatch.api.overview import states_out
 from streamwatch.api.present import Counts, count
 from streamwatch.api.rates import RATED, status_of, uptime_of
-from streamwatch.api.schemas import LastDay, Page, StatusOut, UptimeOut, VillageOut
+from streamwatch.api.schemas import LastDay, Page, StatusOut, UptimeOut, VillageDetail, VillageOut
 from streamwatch.api.window import DAY_US, DEFAULT_DAYS, Asked, Window
+from streamwatch.clock import rfc3339
 from streamwatch.model.look import State
 from streamwatch.model.scope import Scope
 from streamwatch.model.standing import STREAM
@@ -74,9 +75,9 @@ async def villages(
 
 
 @router.get("/{code}", responses={404: {}})
-async def village(context: Ctx, caller: Reading, found: Asking, rates: Rates = None) -> VillageOut:
-    """One village with its cameras now."""
-    return (await described(context, caller.scope, [found.id], rates))[0]
+async def village(context: Ctx, caller: Reading, found: Asking, rates: Rates = None) -> VillageDetail:
+    """One village with its cameras now, and what its list says of it."""
+    return await detail(context, caller.scope, found, rates)
 
 
 @router.get("/{code}/uptime", responses={404: {}})
@@ -122,6 +123,23 @@ async def described(context: Context, scope: Scope, numbers: list[int], rates: s
         counts = count(census.serving(number, now_us), context.view.cameras, now_us, context.grace)
         shown.append(_out(known, counts, days.get(number)))
     return shown
+
+
+async def detail(context: Context, scope: Scope, row: VillageRow, rates: str | None = None) -> VillageDetail:
+    """The village in its full shape."""
+    now = (await described(context, scope, [row.id], rates))[0]
+    return VillageDetail(
+        **now.model_dump(exclude={"last_24h"}),
+        last_24h=now.last_24h,
+        households=row.households,
+        population=row.population,
+        police_station=row.police_station,
+        unit=row.unit,
+        unit_phone=row.unit_phone,
+        monitor_centre=row.monitor_centre,
+        joined_on=row.joined_on,
+        removed_at=None if row.removed_us is None else rfc3339(row.removed_us),
+    )
 
 
 def _out(village: CountedVillage, counts: Counts, day: LastDay | None) -> VillageOut:

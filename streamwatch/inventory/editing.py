@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from streamwatch.errors import UsageError
 from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.columns import KINDS, VILLAGES
 from streamwatch.inventory.csvfile import parse_file
@@ -35,9 +36,9 @@ async def edit(
 
     `values` are columns of the kind's list: texts, numbers, booleans or None; villages and regions by code. A refusal
     is a rejection of the result and nothing is written: `exists` and `unknown` say that the code is there already, or
-    is not. `conn` is a transaction of the writer.
+    is not. `conn` is a transaction of the writer. Raises UsageError for another kind.
     """
-    stored = (await rows_by_code(conn, PARTICULARS[kind].table, [code])).get(code)
+    stored = (await rows_by_code(conn, _table(kind), [code])).get(code)
     if stored is not None and create and stored["removed_us"] is None:
         return _refused("exists", code, "this code is in use; change what has it, or give a code of its own")
     if stored is None and not create:
@@ -57,12 +58,12 @@ async def remove(conn: Connection, kind: str, code: str, now_us: int, scope: Sco
 
     What is out of service already is left as it is. A village goes last: `in_use` while it has cameras in service.
     """
-    rows = await rows_by_code(conn, PARTICULARS[kind].table, [code])
+    rows = await rows_by_code(conn, _table(kind), [code])
     if code not in rows:
         return _refused("unknown", code, "nothing has this code")
     if kind == VILLAGES and await list_cameras(conn, scope, limit=1, village=code):
         return _refused("in_use", code, "it has cameras in service: move them, or take them out of service first")
-    return ImportResult(changed=int(await remove_row(conn, PARTICULARS[kind].table, code, now_us)))
+    return ImportResult(changed=int(await remove_row(conn, _table(kind), code, now_us)))
 
 
 async def _required(
@@ -81,6 +82,13 @@ async def _required(
             value = next(region.name for region in await all_regions(conn) if region.id == value)
         found[column.name] = value
     return found
+
+
+def _table(kind: str) -> str:
+    rules = PARTICULARS.get(kind)
+    if rules is None:
+        raise UsageError(f"there are no {kind}; name one of {', '.join(PARTICULARS)}")
+    return rules.table
 
 
 def _refused(reason: str, code: str, remedy: str) -> ImportResult:

@@ -201,8 +201,9 @@ async def maintenance_for(
     window = Interval(from_us, to_us)
     found: dict[int, list[Interval]] = {}
     for ids in _chunks(camera_ids):
-        stays = await past_stays(conn, ids)
-        for row in await conn.execute(query, {"cameras": ids, "from_us": from_us, "to_us": to_us}):
+        rows = (await conn.execute(query, {"cameras": ids, "from_us": from_us, "to_us": to_us})).all()
+        stays = await past_stays(conn, {row.id for row in rows if row.of is not None}) if rows else {}
+        for row in rows:
             approved = [Interval(row.from_us, row.to_us)]
             if row.of is not None and row.id in stays:
                 there = time_in(whereabouts(stays[row.id], row.now_in), (row.of,))

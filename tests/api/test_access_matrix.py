@@ -38,6 +38,10 @@ CAMERA = ({"id": "c1"}, {"id": "c5"})
 RECORDER = ({"code": "r1"}, {"code": "r5"})
 POINT = ({"code": "p1"}, {"code": "p5"})
 FACILITY = ({"code": "f1"}, {"code": "f5"})
+NAME = {"name": "新名"}
+NEW = {**NAME, "url": "rtsp://192.0.2.1/"}
+IN_REGION = ({"region": "331121", "code": VILLAGE_A}, {"region": "331122", "code": VILLAGE_B})
+IN_VILLAGE = ({"village": VILLAGE_A, "code": "c1"}, {"village": VILLAGE_B, "code": "c5"})
 WORK = {"from": "2026-11-25T00:00:00Z", "to": "2026-11-25T02:00:00Z", "reason": "x"}
 API = "/api/v1"
 MATRIX = {
@@ -50,11 +54,17 @@ MATRIX = {
     ("get", f"{API}/regions/{{code}}/status"): Row(READ, *REGION),
     ("get", f"{API}/villages"): Row(READ),
     ("get", f"{API}/villages/{{code}}"): Row(READ, *VILLAGE),
+    ("post", f"{API}/villages"): Row(WRITE, *IN_REGION, NAME, 201, reads=True),
+    ("patch", f"{API}/villages/{{code}}"): Row(WRITE, *VILLAGE, NAME, reads=True),
+    ("delete", f"{API}/villages/{{code}}"): Row(WRITE, *VILLAGE, good=204, reads=True),
     ("get", f"{API}/villages/{{code}}/uptime"): Row(READ, *VILLAGE),
     ("get", f"{API}/villages/{{code}}/status"): Row(READ, *VILLAGE),
     ("get", f"{API}/villages/{{code}}/badge.svg"): Row(READ, *VILLAGE),
     ("get", f"{API}/cameras"): Row(READ),
     ("get", f"{API}/cameras/{{id}}"): Row(READ, *CAMERA),
+    ("post", f"{API}/cameras"): Row(WRITE, *IN_VILLAGE, NEW, 201, reads=True),
+    ("patch", f"{API}/cameras/{{id}}"): Row(WRITE, *CAMERA, NAME, reads=True),
+    ("delete", f"{API}/cameras/{{id}}"): Row(WRITE, *CAMERA, good=204, reads=True),
     ("get", f"{API}/cameras/{{id}}/uptime"): Row(READ, *CAMERA),
     ("get", f"{API}/cameras/{{id}}/timeline"): Row(READ, *CAMERA),
     ("get", f"{API}/cameras/{{id}}/explain"): Row(READ, *CAMERA),

@@ -81,6 +81,8 @@ class Service:
             "scrape": {"look": finding(SEEN, "rtsp://192.0.2.7/live", Policy()), "void": None, "thresholds": {}},
             "explain": {"look": None},
             "import": ImportResult().to_json(),
+            "edit": ImportResult().to_json(),
+            "remove": ImportResult().to_json(),
         }
     )
     error: tuple[str, str] | None = None
