@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
 from typing import Final
 
 EXACT: Final = 10**15  # spreadsheets and JavaScript keep 15 digits of a number; 一机一档 codes have 20
 
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _EPOCH_1900: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a wall clock; serial 60 is 29 February 1900, which never was
 _EPOCH_1904: Final = datetime(1904, 1, 1)  # noqa: DTZ001
 _MAX_SERIAL: Final = 2_958_465  # 9999-12-31
@@ -36,3 +38,8 @@ def date_text(serial: float, *, epoch_1904: bool = False) -> str | None:
     epoch = _EPOCH_1904 if epoch_1904 else _EPOCH_1900
     moment = epoch + timedelta(seconds=round(serial * 86_400))
     return moment.date().isoformat() if moment.time() == moment.min.time() else moment.isoformat(sep=" ")
+
+
+def unescaped(text: str) -> str:
+    """18.3.1.96 and ST_Xstring: characters that XML cannot hold are written _x000D_."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
