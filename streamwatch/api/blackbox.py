@@ -102,7 +102,7 @@ async def probe(
 
 def values(found: Finding) -> dict[str, dict[str, float]]:
     """The series of one look; what it did not find out has none."""
-    steps = {step: took / 1000 for step, took in found.timings_ms.items()}
+    steps = {step: round(took / 1000, 6) for step, took in found.timings_ms.items()}
     series: dict[str, dict[str, float]] = {
         "probe_success": {"": float(found.state is State.UP)},
         "probe_duration_seconds": {"": steps.pop("total", 0.0)},
