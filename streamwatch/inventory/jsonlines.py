@@ -14,7 +14,7 @@ from typing import Any, Final
 from streamwatch.errors import UsageError
 from streamwatch.inventory.headings import Table
 from streamwatch.inventory.records import MAX_RECORD_CHARS, Record
-from streamwatch.inventory.values import bool_text, number_text
+from streamwatch.inventory.values import bool_text, number_text, sound
 
 MAX_KEYS: Final = 500  # headings of one list; the longest forms of 一机一档 have 73
 
@@ -111,11 +111,11 @@ def _record(line: int, item: dict[str, Any] | str | None, places: dict[str, int]
     odd: dict[int, tuple[str, str]] = {}
     cells = [""] * len(places)
     for key, value in item.items():
-        at = places.setdefault(key, len(places))
+        at = places.setdefault(sound(key), len(places))
         if at == len(cells):
             cells.append("")
         if isinstance(value, str):
-            cells[at] = value
+            cells[at] = sound(value)
         elif isinstance(value, bool):
             cells[at] = bool_text(value)
         elif isinstance(value, int | float):

@@ -9,6 +9,7 @@ from typing import Final
 
 EXACT: Final = 10**15  # spreadsheets and JavaScript keep 15 digits of a number; 一机一档 codes have 20
 
+_HALVES = re.compile("[\ud800-\udfff]")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _EPOCH_1900: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a wall clock; serial 60 is 29 February 1900, which never was
 _EPOCH_1904: Final = datetime(1904, 1, 1)  # noqa: DTZ001
@@ -42,4 +43,9 @@ def date_text(serial: float, *, epoch_1904: bool = False) -> str | None:
 
 def unescaped(text: str) -> str:
     """18.3.1.96 and ST_Xstring: characters that XML cannot hold are written _x000D_."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+    return sound(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)) if "_x" in text else text
+
+
+def sound(text: str) -> str:
+    """The text with U+FFFD for halves of characters, which escapes can write and no encoding holds."""
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)

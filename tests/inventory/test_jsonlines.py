@@ -105,6 +105,17 @@ def test_a_damaged_array_refuses_the_file(text: str, said: str) -> None:
         cameras(text)
 
 
+def test_half_characters_are_refused_and_can_be_said() -> None:
+    """An escape may write half of a character: the refusal can be encoded, as everything that leaves us."""
+    file = cameras(GOOD.replace("村口", r"村\ud800"), GOOD)
+    heading = cameras(GOOD.replace("name", r"n\udfff"))
+
+    assert [bad[:3] for bad in refused(file)] == [(1, "name", "bad_encoding")]
+    assert len(file.rows) == 1
+    assert file.to_bytes()
+    assert heading.to_bytes()
+
+
 def test_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of another kind is told from a list."""
     monkeypatch.setattr(jsonlines, "MAX_KEYS", 3)

@@ -144,6 +144,15 @@ def test_results_of_formulas_are_read() -> None:
     assert [bad[:3] for bad in refused(file)] == [(3, "name", "missing")]
 
 
+def test_half_characters_are_refused_and_can_be_said() -> None:
+    """What XML cannot hold is escaped; half of a character is none."""
+    file = cameras([HEAD, ("C1", "村_xD800_", "V1", "rtsp://h/"), (*GOOD[:1], "a_x0041_", *GOOD[2:])])
+
+    assert [bad[:3] for bad in refused(file)] == [(2, "name", "bad_encoding")]
+    assert values(file)[0]["name"] == "aA"
+    assert file.to_bytes()
+
+
 def test_the_sheet_with_known_headings_is_read() -> None:
     """Neither an introduction before it nor a dictionary behind it is the list; another list is remarked on."""
     intro, more = [("填表说明",), ("一、…",)], {"设备": [HEAD, GOOD], "字典": [("类型",), ("1",)]}
