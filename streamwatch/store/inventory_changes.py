@@ -24,10 +24,6 @@ _BY_CODE: Final = {
     name: select(table).where(table.c.code.in_(bindparam("codes", expanding=True))) for name, table in _TABLES.items()
 }
 _INSERT: Final = {name: insert(table) for name, table in _TABLES.items()}
-_BLANK: Final = {  # rows of a statement are written all alike: what a row does not say is none
-    name: dict.fromkeys(column.name for column in table.columns if column.name != "id")
-    for name, table in _TABLES.items()
-}
 
 
 def _update(table: Table) -> Any:
@@ -108,9 +104,15 @@ async def insert_region(conn: AsyncConnection, code: str, name: str, parent: int
 
 async def insert_rows(conn: AsyncConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """New rows of `table`; columns that a row does not have are none."""
-    blank = _BLANK[table]
     for at in range(0, len(rows), BATCH):
-        await conn.execute(_INSERT[table], [{**blank, **row} for row in rows[at : at + BATCH]])
+        await conn.execute(_INSERT[table], _alike(rows[at : at + BATCH]))
+
+
+def _alike(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows with the same columns, as a statement needs them; which they mostly have: lists speak of all alike."""
+    said = set().union(*rows)
+    blank = dict.fromkeys(said)
+    return [row if len(row) == len(said) else {**blank, **row} for row in rows]
 
 
 async def update_rows(conn: AsyncConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
