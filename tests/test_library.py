@@ -235,6 +235,32 @@ async def test_a_prober_remembers_an_address_and_never_mixes_two(farm: Farm) -> 
     assert whys == ["no_reference", "no_reference", "too_soon"]
 
 
+async def test_the_transport_is_the_one_that_was_asked_for() -> None:
+    """A camera of both: by UDP and by TCP as said, by one of them with auto; one that serves UDP only refuses TCP."""
+    both = Farm(FarmPlan(villages=1, cameras=1, bind="127.15.0.0/16", cache_dir=CACHE, udp=0.0, both=1.0))
+    only = Farm(FarmPlan(villages=1, cameras=1, bind="127.16.0.0/16", cache_dir=CACHE, udp=1.0, both=0.0))
+    await both.start()
+    await only.start()
+    try:
+        async with Prober(decoders=1, transport="udp") as prober:
+            by_default = await prober.look(url_of(both))
+            told = {name: await prober.look(url_of(both), transport=name) for name in ("auto", "tcp", "udp")}
+            refused = await prober.look(url_of(only), transport="tcp")
+            found_out = await prober.look(url_of(only), transport="auto")
+    finally:
+        await both.aclose()
+        await only.aclose()
+
+    assert (by_default.state, by_default.transport) == (State.UP, "udp")
+    assert [(look.state, look.transport) for look in (told["tcp"], told["udp"])] == [
+        (State.UP, "tcp"),
+        (State.UP, "udp"),
+    ]
+    assert told["auto"].state is State.UP
+    assert (refused.state, refused.reason) == (State.DOWN, Reason.RTSP_TRANSPORT)
+    assert (found_out.state, found_out.transport) == (State.UP, "udp")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
