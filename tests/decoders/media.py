@@ -34,7 +34,7 @@ def picture(y: NDArray[np.float64], kind: str = "jpg") -> bytes:
     encoder.height, encoder.width = y.shape
     encoder.pix_fmt = pix_fmt
     encoder.time_base = Fraction(1, 25)
-    frame = av.VideoFrame.from_ndarray(colours(y), "rgb24").reformat(format=pix_fmt)
+    frame = av.VideoFrame.from_ndarray(colours(y), "rgb24").reformat(format=pix_fmt, threads=1)
     data = b"".join(bytes(packet) for packet in encoder.encode(frame) + encoder.encode(None))
     if kind != "gif":
         return data
@@ -60,7 +60,7 @@ def clip(
         stream.codec_context.options = options or {"preset": "veryfast", "tune": "zerolatency", "qp": "26", "g": "250"}
         for number, levels in enumerate(pictures):
             for part in range(3):
-                frame = av.VideoFrame.from_ndarray(colours(levels), "rgb24").reformat(format=pix_fmt)
+                frame = av.VideoFrame.from_ndarray(colours(levels), "rgb24").reformat(format=pix_fmt, threads=1)
                 frame.time_base = Fraction(1, 1000)
                 frame.pts = int((number + part / 3) * gap_s * 1000)
                 frame.pict_type = av.video.frame.PictureType.I if part == 0 else av.video.frame.PictureType.NONE
