@@ -14,6 +14,7 @@ from streamwatch.api import (
     blackbox,
     cameras,
     changes,
+    edits,
     equipment,
     imports,
     machine,
@@ -36,7 +37,7 @@ from streamwatch.model.inventory import DEFAULT_INTERVAL_S
 from streamwatch.store.handles import Reader
 
 PREFIX: Final = "/api/v1"
-RESOURCES: Final = (sessions, overview, regions, villages, cameras, changes, equipment, imports, maintenance)
+RESOURCES: Final = (sessions, overview, regions, villages, cameras, changes, equipment, edits, imports, maintenance)
 DAYS_KEPT_S: Final = 30.0  # the figure of a day moves by less than a thousandth in this time
 MAX_DAYS_KEPT: Final = 5_000  # villages x about 5 KiB = 25 MB
 PASSWORDS_AT_ONCE: Final = 2  # x 64 MiB of argon2 = 128 MiB; further logins wait

@@ -77,6 +77,16 @@ MATRIX = {
     ("get", f"{API}/recorders/{{code}}"): Row(READ, *RECORDER),
     ("get", f"{API}/points/{{code}}"): Row(READ, *POINT),
     ("get", f"{API}/facilities/{{code}}"): Row(READ, *FACILITY),
+    ("patch", f"{API}/lines/{{code}}"): Row(WRITE, {"code": "l1"}, {"code": "l5"}, NAME, everything=True, reads=True),
+    ("patch", f"{API}/recorders/{{code}}"): Row(WRITE, *RECORDER, NAME, reads=True),
+    ("patch", f"{API}/points/{{code}}"): Row(WRITE, *POINT, NAME, reads=True),
+    ("patch", f"{API}/facilities/{{code}}"): Row(WRITE, *FACILITY, NAME, reads=True),
+    ("delete", f"{API}/lines/{{code}}"): Row(
+        WRITE, {"code": "l1"}, {"code": "l5"}, good=204, everything=True, reads=True
+    ),
+    ("delete", f"{API}/recorders/{{code}}"): Row(WRITE, *RECORDER, good=204, reads=True),
+    ("delete", f"{API}/points/{{code}}"): Row(WRITE, *POINT, good=204, reads=True),
+    ("delete", f"{API}/facilities/{{code}}"): Row(WRITE, *FACILITY, good=204, reads=True),
     ("post", f"{API}/villages/import"): Row(WRITE, body={"code": "x"}),
     ("post", f"{API}/lines/import"): Row(WRITE, body={"code": "x"}, everything=True),
     ("post", f"{API}/recorders/import"): Row(WRITE, body={"code": "x"}),
