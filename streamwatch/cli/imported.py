@@ -25,6 +25,8 @@ def tell(kind: str, result: ImportResult, *, most: int | None = None) -> None:
             print(f"… and {result.changed - len(result.changes):,} more")
     _list("not taken:", result.rejected, result.rejected_total, most)
     _list("taken, but to be put right:", result.remarks, result.remarks_total, most)
+    if result.rejected_total or result.remarks_total:
+        print()
 
 
 def in_words(kind: str, result: ImportResult) -> str:
@@ -33,7 +35,7 @@ def in_words(kind: str, result: ImportResult) -> str:
     counts = [f"{result.created} {would}created", f"{result.changed} {would}changed", f"{result.unchanged} unchanged"]
     counts.append(f"{_lines(result.rejected_total)} rejected")
     if result.remarks_total:
-        counts.append(f"{result.remarks_total} remark{'s' if result.remarks_total > 1 else ''}")
+        counts.append(f"{_lines(result.remarks_total)} with remarks")
     return f"{kind}: {', '.join(counts)}"
 
 
@@ -47,7 +49,6 @@ def _list(title: str, found: Sequence[Rejection], total: int, most: int | None) 
     lines = len({bad.line for bad in shown})
     if total > lines:
         print(f"… and {_lines(total - lines)} more")
-    print()
 
 
 def _lines(count: int) -> str:

@@ -73,6 +73,7 @@ async def run_import(
     refused = rows.rejected_total
     remarks = list(rows.remarks)
     remarked = rows.remarks_total
+    counted = {remark.line for remark in rows.remarks}
     async for lines, part, noted in _differences(conn, work, rows, now_us):
         if progress is not None:
             progress(lines)
@@ -81,7 +82,7 @@ async def run_import(
         total.unchanged += part.unchanged + (len(part.changed) if create_only else 0)
         refused += len(part.rejected)
         total.rejected += part.rejected[: max(0, MAX_REJECTIONS - len(total.rejected))]
-        remarked += len(noted)
+        remarked += len({remark.line for remark in noted} - counted)
         remarks += noted[: max(0, MAX_REMARKS - len(remarks))]
     stopped = on_error == "stop" and refused > 0
     if not dry_run and not stopped:

@@ -87,7 +87,7 @@ async def test_remarks_are_told_and_are_no_failure(
 
     assert await import_file("lines", lines) == Exit.OK
     assert capsys.readouterr().out == (
-        """lines: 1 created, 0 changed, 0 unchanged, 0 lines rejected, 1 remark
+        """lines: 1 created, 0 changed, 0 unchanged, 0 lines rejected, 1 line with remarks
 
 taken, but to be put right:
 line  column  value  what is wrong  what to do

@@ -175,7 +175,7 @@ async def test_what_is_not_there_yet_is_taken_and_remarked(conn: AsyncConnection
     for kind, (text, remarks) in order.items():
         result = await take(conn, sealer, kind, text)
         assert (said(result.remarks), result.rejected_total) == (remarks, 0)
-        assert result.remarks_total == len(remarks)
+        assert result.remarks_total == 1  # lines, as the file's own
     assert (
         "import recorders first, or correct it"
         in (await take(conn, sealer, "cameras", CAMERAS.replace(",N1,", ",N7,"))).remarks[0].remedy
@@ -184,6 +184,20 @@ async def test_what_is_not_there_yet_is_taken_and_remarked(conn: AsyncConnection
     for kind in ("points", "recorders"):
         assert (await take(conn, sealer, kind, LISTS[kind])).remarks == ()
     assert (await take(conn, sealer, "cameras", CAMERAS)).remarks == ()
+
+
+async def test_a_line_with_two_kinds_of_remarks_counts_once(filled: AsyncConnection, sealer: Sealer) -> None:
+    """Of the file and of what it names."""
+    result = await take(filled, sealer, "points", "code,village,kind,name,camera\nP8,V1,a, b ,C9\nP9,V1,a,b,C9\n")
+
+    assert [one.code for one in result.remarks] == [
+        "spaces",
+        "unknown_camera",
+        "shared_camera",
+        "unknown_camera",
+        "shared_camera",
+    ]
+    assert result.remarks_total == 2
 
 
 async def test_refused_lines_are_not_remarked(filled: AsyncConnection, sealer: Sealer) -> None:
