@@ -18,7 +18,9 @@ from streamwatch.store.inventory_changes import Named, filled_points, line_paren
 
 Row = dict[str, Any]
 
-_CALLED: Final = {"line": "line", "recorder": "recorder", "camera": "camera"}  # table -> word of a message
+# By table, which is also the word for it in a message. A line is in no region, so it is nobody's.
+UNKNOWN: Final = {"line": "unknown_line", "recorder": "unknown_recorder", "camera": "unknown_camera"}
+FOREIGN: Final = {"recorder": "foreign_recorder", "camera": "foreign_camera"}
 
 
 class References:
@@ -71,8 +73,8 @@ class References:
         for column, table in self._names.items():
             found = self._known[table].get(values.get(column) or "")
             if found is not None and found.village is not None and found.village not in self._villages:
-                remedy = f"this {_CALLED[table]} is in none of your regions; give one that is"
-                return Rejection(line, column, values[column], f"foreign_{table}", remedy)
+                remedy = f"this {table} is in none of your regions; give one that is"
+                return Rejection(line, column, values[column], FOREIGN[table], remedy)
         return None
 
     def remarks(self, line: int, values: Row) -> Iterator[Rejection]:
@@ -83,8 +85,8 @@ class References:
                 continue
             found = self._known[table].get(code)
             if found is None and not (table == "line" and code in self._own):
-                remedy = f"no {_CALLED[table]} has this code; import {table}s first, or correct it"
-                yield Rejection(line, column, code, f"unknown_{table}", remedy)
+                remedy = f"no {table} has this code; import {table}s first, or correct it"
+                yield Rejection(line, column, code, UNKNOWN[table], remedy)
             others = [point for point in self._fillers.get(code, ()) if point != values["code"]]
             if others:
                 remedy = f"point {others[0]} names the same camera; give each point a camera of its own"
