@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from streamwatch.clock import Clock
@@ -46,7 +45,7 @@ class Tape(Protocol):
 class Connection(asyncio.Protocol):
     """Feeds the conversation with what arrives and sends what it answers, until it is over or wants another one.
 
-    `over` is done then; it has an exception where that was a defect of ours.
+    `over` then; `defect` where that was one of ours.
     """
 
     def __init__(
@@ -62,11 +61,11 @@ class Connection(asyncio.Protocol):
         self._pair: UdpPair | None = None
         self._source: str | None = None
         self._dropped = 0
-        self._due: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._parting: asyncio.Future[None] | None = None
         self._said_farewell = False
-        self.over: asyncio.Future[None] = self._loop.create_future()
+        self.over = False
+        self.defect: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self.progressed_at = clock.monotonic()
         self._progress = conversation.progress
 
@@ -88,38 +87,59 @@ class Connection(asyncio.Protocol):
         self._take(b"")
 
     def _take(self, data: bytes) -> None:
-        if self.over.done():
+        if self.over:
             self._hear_farewell(data)
             return
         now = self._clock.monotonic()
         if self._tape is not None and data:
             self._tape.received(data, now)
-        self._guarded(lambda: self._conversation.receive(data, now), now)
+        try:
+            self._carry_on(self._conversation.receive(data, now), now)
+        except Exception as error:  # noqa: BLE001
+            self._defect(error)
         if self._tape is not None and not data and not self._conversation.redial:
             self._tape.received(data, now)
 
     def _take_datagram(self, data: bytes, control: bool) -> None:  # noqa: FBT001 - called by the pair
         pair = self._pair
-        if self.over.done() or pair is None:
+        if self.over or pair is None:
             return
         now = self._clock.monotonic()
         self._count_dropped(pair.told_dropped, now)
         if self._tape is not None:
             self._tape.datagram_received(data, now, control=control)
-
-        def take() -> bytes:
-            self._conversation.datagram(data, now, control=control)
-            return b""
-
-        self._guarded(take, now)
-
-    def _guarded(self, call: Callable[[], bytes], now: float) -> None:
-        """A defect of ours must end this look only, and be seen as ours."""
         try:
-            self._carry_on(call(), now)
+            self._conversation.datagram(data, now, control=control)
+            self._carry_on(b"", now)
         except Exception as error:  # noqa: BLE001
-            if not self.over.done():
-                self.over.set_exception(error)
+            self._defect(error)
+
+    def tick(self) -> None:
+        """Does what is due by now."""
+        now = self._clock.monotonic()
+        try:
+            self._carry_on(self._conversation.tick(now), now)
+        except Exception as error:  # noqa: BLE001
+            self._defect(error)
+
+    def _defect(self, error: Exception) -> None:
+        """A defect of ours must end this look only, and be seen as ours."""
+        if not self.over:
+            self.over, self.defect = True, error
+            self._wake()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until it is over, or for that long."""
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(timeout_s, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _carry_on(self, answer: bytes, now: float) -> None:
         """Does what the conversation wants after it took something."""
@@ -133,11 +153,9 @@ class Connection(asyncio.Protocol):
             self.progressed_at = now
         if self._pair is not None:
             self._send_datagrams(self._pair)
-        if conversation.finished or conversation.redial:
-            if not self.over.done():
-                self.over.set_result(None)
-        elif conversation.due != self._due:
-            self._arm(conversation.due, now)
+        if (conversation.finished or conversation.redial) and not self.over:
+            self.over = True
+            self._wake()
 
     # ---- UDP
 
@@ -188,26 +206,6 @@ class Connection(asyncio.Protocol):
             if self._tape is not None:
                 self._tape.dropped(total, now)
 
-    # ---- time
-
-    def _arm(self, due: float | None, now: float) -> None:
-        self._disarm()
-        self._due = due
-        if due is not None:
-            self._timer = self._loop.call_later(max(0.0, due - now), self._tick)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._due = None
-
-    def _tick(self) -> None:
-        self._timer = self._due = None
-        if self.over.done():
-            return
-        now = self._clock.monotonic()
-        self._guarded(lambda: self._conversation.tick(now), now)
-
     # ---- the end
 
     async def part(self) -> None:
@@ -227,7 +225,6 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Says farewell where that was not done, and closes at once."""
-        self._disarm()
         self._say_farewell()
         if self._pair is not None:
             self._pair.close()

@@ -6,7 +6,6 @@ means no whole message and no media packet: a peer that trickles a byte a second
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -18,10 +17,13 @@ from streamwatch.net.address import Guard, target_of
 from streamwatch.net.tcp import dial
 from streamwatch.net.udp import RECEIVE_BUFFER
 from streamwatch.wire.conversation import Ask, Conversation, Keyframe
+from streamwatch.wire.transport import MIN_TIMEOUT_S
+from streamwatch.wire.upkeep import HALF
 
 # Of the total deadline, for the first transport to bring a packet: of 20 s it leaves 13 for the other, which is a whole
 # conversation again and, with a "smart codec", up to 10 s until a keyframe.
 PATIENCE_SHARE: Final = 1 / 3
+TICK_S: Final = 0.05  # nothing that becomes due is looked for more often
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,22 +139,29 @@ def heard_of(conversation: Conversation, timings_ms: dict[str, float], parting_s
 async def _until_over(
     connection: Connection, conversation: Conversation, limits: Limits, ends: float, clock: Clock, tape: Tape | None
 ) -> None:
-    while not connection.over.done():
-        remaining = min(ends, connection.progressed_at + limits.step_s) - clock.monotonic()
-        if remaining <= 0 and not _is_due(conversation, clock.monotonic()):
+    while not connection.over:
+        now = clock.monotonic()
+        due = conversation.due
+        if due is not None and due <= now:  # before a deadline that falls at the same time
+            connection.tick()
+            continue
+        fails_at = min(ends, connection.progressed_at + limits.step_s)
+        if fails_at <= now:
             connection.count_dropped()
             now = clock.monotonic()
             conversation.timeout(now)
             if tape is not None:
                 tape.timed_out(now)
             return
-        await asyncio.wait((connection.over,), timeout=max(0.0, remaining))
-    connection.over.result()
+        wakes_at = now + _earliest_due_s(limits, ends - now) if due is None else due
+        await connection.wait(min(fails_at, wakes_at) - now)
+    if connection.defect is not None:
+        raise connection.defect
 
 
-def _is_due(conversation: Conversation, now: float) -> bool:
-    """Whether a tick of the conversation is late: it comes before the deadlines that fall at the same time."""
-    return conversation.due is not None and conversation.due <= now
+def _earliest_due_s(limits: Limits, left_s: float) -> float:
+    """How long nothing can become due while nothing is, should PLAY be answered right now: no timer is needed then."""
+    return max(TICK_S, min(limits.patience_s, left_s / 2, MIN_TIMEOUT_S * HALF))
 
 
 def _ms(seconds: float) -> float:

@@ -49,7 +49,7 @@ class Media:
         self.keyframe: Keyframe | None = None
         self._track = track
         self._max_pixels = max_pixels
-        self._reorder = Reorder()
+        self._reorder: Reorder | None = None  # over UDP
 
     def announced(self, ssrc: int | None) -> None:
         """Over UDP, which source the device says it sends."""
@@ -61,12 +61,15 @@ class Media:
         packet = parse_rtp(data)
         if packet is not None:
             self._take(packet)
-        self._check_bytes()
+        if self.bytes > MAX_MEDIA_BYTES:
+            self._check_bytes()
 
     def datagram(self, data: bytes, now: float) -> None:
         """One that came to our RTP port, in whatever order."""
         self.bytes += len(data)
         packet = parse_rtp(data)
+        if self._reorder is None:
+            self._reorder = Reorder()
         if packet is not None:
             for ready in self._reorder.push(packet, now):
                 self._take(ready)
@@ -83,7 +86,7 @@ class Media:
 
     def ended_by(self, data: bytes) -> bool:
         """Whether RTCP says that our stream is over."""
-        return rtcp.says_bye(data, self._reorder.ssrc)
+        return self._reorder is not None and rtcp.says_bye(data, self._reorder.ssrc)
 
     def _take(self, packet: RtpPacket) -> None:
         if self.keyframe is not None:

@@ -60,12 +60,13 @@ def asked(lower: Transport, port: int | None) -> str:
 
 def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
     """A reply's Transport header. What it leaves out, or says in a way that makes no sense, is as it was asked for."""
+    text = (value or "").lower()
+    if "interleaved" in text or "rtp/avp/tcp" in text:
+        return Agreed(Transport.TCP, "multicast" in text, parse_channels(value))
     names: dict[str, str] = {}
-    for parameter in (value or "").split(";"):
-        name, _, text = parameter.partition("=")
-        names.setdefault(name.strip().lower(), text)
-    if "interleaved" in names or "rtp/avp/tcp" in names:
-        return Agreed(Transport.TCP, "multicast" in names, parse_channels(value))
+    for parameter in text.split(";"):
+        name, _, stated = parameter.partition("=")
+        names.setdefault(name.strip(), stated)
     by_udp = ("rtp/avp" in names or "rtp/avp/udp" in names) and ("client_port" in names or "server_port" in names)
     lower = Transport.UDP if by_udp else asked_for
     if lower is Transport.TCP:

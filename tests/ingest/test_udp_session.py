@@ -18,7 +18,7 @@ from streamwatch.ingest.session import PATIENCE_SHARE, Heard, Limits, converse
 from streamwatch.model.look import Depth, Transport
 from streamwatch.net.address import Guard, parse_networks
 from streamwatch.net.udp import RECEIVE_BUFFER, open_pair
-from streamwatch.wire.conversation import Ask
+from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.transcript import Recorder, dump, load, replay
 from tests.ingest.udp_camera import Camera, Plan, large_keyframe, udp_camera
 from tests.wire.camera import encode, packetise
@@ -344,3 +344,21 @@ def test_our_own_drops_are_in_the_recording() -> None:
     assert again.failure is not None
     assert again.failure.reason is Reason.OURS_OVERLOAD
     assert '"kernel_dropped"' in dump(recorder)
+
+
+@pytest.mark.parametrize("method", ["receive", "datagram", "tick"])
+async def test_a_defect_of_ours_ends_the_look_and_is_seen(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised to the looker, which books it as ours; no socket stays open for it."""
+
+    def broken(*_: object, **__: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Conversation, method, broken)
+    silent = frozenset({"udp"}) if method == "tick" else frozenset[str]()
+    with udp_camera(Plan(PACKETS, silent=silent)) as camera:
+        before = open_sockets()
+        with pytest.raises(ZeroDivisionError):
+            await hear(camera, prefer=Transport.UDP, total_s=0.6)
+        async with asyncio.timeout(5):
+            while open_sockets() > before:
+                await asyncio.sleep(0.01)
