@@ -201,10 +201,12 @@ async def test_a_line_with_two_kinds_of_remarks_counts_once(filled: AsyncConnect
 
 
 async def test_refused_lines_are_not_remarked(filled: AsyncConnection, sealer: Sealer) -> None:
-    """One line, one answer."""
-    result = await take(filled, sealer, "points", "code,village,kind,name,camera\nP9,V9,a,b,C9\n")
+    """One line, one answer, whether the line or what the store has refuses it."""
+    await filled.execute(update(point).where(point.c.code == "P2").values(removed_us=NOW))
+    text = "code,village,kind,name,camera\nP9,V9,a,b,C9\nP2,V1,a,b,C9\n"
+    result = await take(filled, sealer, "points", text)
 
-    assert (result.rejected_total, result.remarks) == (1, ())
+    assert (result.rejected_total, result.remarks) == (2, ())
 
 
 async def test_lines_that_hang_on_each_other_in_a_circle_are_refused(filled: AsyncConnection, sealer: Sealer) -> None:
