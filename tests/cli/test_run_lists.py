@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,9 @@ from streamwatch.cli.run import UNSORTED_REGION, take_in, villages_named_by, wat
 from streamwatch.datadir import DataDir
 from streamwatch.errors import Exit, HeldError, UsageError
 from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.parsed import ImportResult
+from streamwatch.live.server import LiveServer
+from streamwatch.model.live import ServiceStatus
 from streamwatch.model.scope import EVERYTHING
 from streamwatch.settings import Settings, load
 from streamwatch.store.engine import default_url, open_reader
@@ -145,8 +149,22 @@ async def test_a_file_that_is_not_there_is_wrong_usage(settings: Settings, tmp_p
 
 async def test_nothing_is_taken_in_beside_a_running_service(settings: Settings, tmp_path: Path) -> None:
     """`run` would end with 75 anyway: it must not change what the other one watches first."""
-    with DataDir(settings.data_dir).lock("run", 0), pytest.raises(HeldError):
-        await take_in(settings, {"cameras": written(tmp_path, "cameras", CAMERAS)})
+    asked: list[str] = []
+
+    async def handler(op: str, _args: dict[str, Any]) -> Any:
+        asked.append(op)
+        return ImportResult().to_json()
+
+    data = DataDir(settings.data_dir)
+    server = LiveServer(data.live_sock(), handler, lambda: ServiceStatus(at_us=0, started_us=0, version="0"))
+    with data.lock("run", 0):
+        await server.start(())
+        try:
+            with pytest.raises(HeldError):
+                await take_in(settings, {"cameras": written(tmp_path, "cameras", CAMERAS)})
+        finally:
+            await server.aclose()
+    assert asked == []
 
 
 def test_villages_are_named_once() -> None:
