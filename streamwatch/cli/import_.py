@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from streamwatch.cli.imported import in_words as in_words
 from streamwatch.cli.imported import tell
 from streamwatch.cli.show import print_json, progress
 from streamwatch.cli.through import change

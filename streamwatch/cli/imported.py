@@ -13,7 +13,7 @@ HEADINGS = ("line", "column", "value", "what is wrong", "what to do")
 
 def tell(kind: str, result: ImportResult, *, most: int | None = None) -> None:
     """Prints the result; of rejections and of remarks at most `most` each, all that were kept where None."""
-    print(in_words(kind, result))
+    print(_in_words(kind, result))
     if result.stopped:
         print("nothing was written, because lines were rejected")
     if result.dry_run:
@@ -29,7 +29,7 @@ def tell(kind: str, result: ImportResult, *, most: int | None = None) -> None:
         print()
 
 
-def in_words(kind: str, result: ImportResult) -> str:
+def _in_words(kind: str, result: ImportResult) -> str:
     """The counts, on one line."""
     would = "would be " if result.dry_run else ""
     counts = [f"{result.created} {would}created", f"{result.changed} {would}changed", f"{result.unchanged} unchanged"]
