@@ -42,6 +42,7 @@ status=0
 run() { "$PYTHON" -m pytest -q "$@" || { code=$?; [[ $code == 5 ]] || status=$code; }; }   # 5: none of that kind
 # Most of these wait for servers and processes; a file's tests stay together, because they share what they started.
 run -n "${JOBS:-3}" --dist loadfile -m "not slow and not quiet" "$@"
-run -m "slow and not quiet" "$@"
+# These wait for intervals to pass: three files at once too.
+run -n "${JOBS:-3}" --dist loadfile -m "slow and not quiet" "$@"
 run -m quiet "$@"
 exit "$status"
