@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.measure import BenchmarkError
+from benchmarks.measure import BenchmarkError, ended
 from streamwatch.clock import SystemClock
 from streamwatch.ingest.session import Limits, converse
 from streamwatch.model.look import Depth
@@ -82,14 +82,7 @@ async def farm(count: int, cache: Path, villages: int = 1, udp: float = 0.0) -> 
             listed = _listed(Path(folder) / "cameras.csv")
             yield RunningFarm(process.pid, listed, json.loads(ready)["control"], Path(folder))
         finally:
-            if process.returncode is None:
-                process.terminate()
-            try:
-                async with asyncio.timeout(END_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            await ended(process, END_S)
 
 
 def _listed(path: Path) -> tuple[FarmCamera, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import resource
@@ -107,6 +108,18 @@ class SampledCpu:
         """Seconds since the meter was made."""
         self._latest |= _clocks(self._apart)
         return sum(now_s - self._begun.get(pid, 0.0) for pid, now_s in self._latest.items())
+
+
+async def ended(process: asyncio.subprocess.Process, within_s: float) -> None:
+    """Ends a process by SIGTERM, and by SIGKILL where that takes longer."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(within_s):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 @dataclass(slots=True)

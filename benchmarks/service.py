@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.measure import BenchmarkError
+from benchmarks.measure import BenchmarkError, ended
 
 READY_S = 120.0
 END_S = 15.0
@@ -91,14 +91,7 @@ async def service(folder: Path, **settings: object) -> AsyncIterator[RunningServ
                 await running.aclose()
         finally:
             os.close(ready)
-            if process.returncode is None:
-                process.terminate()
-            try:
-                async with asyncio.timeout(END_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            await ended(process, END_S)
 
 
 def memory_mb(pid: int) -> float:

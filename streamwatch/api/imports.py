@@ -15,7 +15,7 @@ from streamwatch.api.problems import Problem
 from streamwatch.api.schemas import ImportOut
 from streamwatch.errors import UsageError
 from streamwatch.inventory.columns import KINDS, LINES
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.model.scope import EVERYTHING, Scope
 
 router = APIRouter(tags=["import"])

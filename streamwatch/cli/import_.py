@@ -14,7 +14,7 @@ from streamwatch.cli.through import change
 from streamwatch.clock import SystemClock
 from streamwatch.errors import Exit
 from streamwatch.inventory.apply import run_import
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ImportResult, ParsedFile
 from streamwatch.secrets import Sealer
 from streamwatch.settings import Settings, load

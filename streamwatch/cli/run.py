@@ -15,7 +15,7 @@ from streamwatch.clock import SystemClock
 from streamwatch.datadir import DataDir
 from streamwatch.errors import Exit
 from streamwatch.inventory.columns import CAMERAS, FACILITIES, LINES, POINTS, RECORDERS, VILLAGES
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile, ParsedRow
 from streamwatch.logs import configure
 from streamwatch.model.scope import EVERYTHING

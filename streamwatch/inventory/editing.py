@@ -9,7 +9,7 @@ from typing import Any, Final
 from streamwatch.errors import UsageError
 from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.columns import KINDS, VILLAGES
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ImportResult, Rejection
 from streamwatch.inventory.particulars import PARTICULARS
 from streamwatch.model.scope import Scope

@@ -13,7 +13,7 @@ from streamwatch.cli.imported import tell
 from streamwatch.datadir import DataDir
 from streamwatch.errors import Exit, HeldError, UsageError
 from streamwatch.inventory.apply import run_import
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import Change, ImportResult, ParsedFile, Rejection
 from streamwatch.live.server import LiveServer
 from streamwatch.model.inventory import Inventory, Secret

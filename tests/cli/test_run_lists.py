@@ -12,7 +12,7 @@ from streamwatch.cli.import_ import import_file
 from streamwatch.cli.run import UNSORTED_REGION, take_in, villages_named_by, watched
 from streamwatch.datadir import DataDir
 from streamwatch.errors import Exit, HeldError, UsageError
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ImportResult
 from streamwatch.live.server import LiveServer
 from streamwatch.model.live import ServiceStatus

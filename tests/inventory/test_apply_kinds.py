@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamwatch.errors import UsageError
 from streamwatch.inventory.apply import run_import
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import Change, ImportResult
 from streamwatch.model.inventory import Camera, Secret
 from streamwatch.model.scope import Scope

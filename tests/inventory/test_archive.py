@@ -8,8 +8,8 @@ from streamwatch.inventory import archive
 from streamwatch.inventory.archive import ARCHIVE, village_code
 from streamwatch.inventory.cells import CellError
 from streamwatch.inventory.columns import CAMERAS, KINDS
-from streamwatch.inventory.csvfile import parse_file
 from streamwatch.inventory.headings import Headings, fold
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile
 from tests.inventory.written import as_csv, as_json_lines, refused, remarked, values
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import Rejection
 from streamwatch.inventory.references import FOREIGN, UNKNOWN
 from tests.inventory.written import values

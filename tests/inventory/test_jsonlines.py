@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamwatch.errors import UsageError
 from streamwatch.inventory import jsonlines
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile
 from tests.inventory.written import refused, values
 

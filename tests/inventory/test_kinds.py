@@ -6,8 +6,8 @@ import pytest
 
 from streamwatch.inventory.cells import CellError
 from streamwatch.inventory.columns import KINDS
-from streamwatch.inventory.csvfile import parse_file
 from streamwatch.inventory.facilities import FACILITY_KINDS, facility_kind
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile
 from streamwatch.store import tables
 from tests.inventory.written import refused, values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamwatch.errors import UsageError
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile
 from tests.inventory.written import Rows, as_csv, as_json_lines, as_xlsx, refused, remarked, values
 

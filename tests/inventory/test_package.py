@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streamwatch.errors import UsageError
 from streamwatch.inventory import package, workbook
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from tests.inventory.written import as_xlsx, repacked, values, with_shared_strings
 
 GOOD = with_shared_strings(as_xlsx([("code", "name", "village", "url"), ("C1", "村口", "V1", "rtsp://192.0.2.1/a")]))

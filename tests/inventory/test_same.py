@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile
 from tests.inventory.written import as_csv, as_json_lines, as_xlsx, with_shared_strings
 

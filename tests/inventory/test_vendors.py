@@ -6,7 +6,7 @@ import pytest
 
 from streamwatch.inventory.addresses import split_address
 from streamwatch.inventory.columns import RECORDER_KINDS
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile
 from streamwatch.inventory.vendors import (
     VENDOR_OF_RECORDER,

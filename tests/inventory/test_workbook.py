@@ -10,7 +10,7 @@ from openpyxl import Workbook as Book
 from openpyxl import load_workbook
 
 from streamwatch.errors import UsageError
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.inventory.parsed import ParsedFile
 from tests.inventory.written import Rows, as_xlsx, refused, remarked, repacked, values
 

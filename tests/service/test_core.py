@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from streamwatch.clock import SystemClock
 from streamwatch.errors import Reason
 from streamwatch.inventory.apply import run_import
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.model.look import Depth, Look, State, StreamKind
 from streamwatch.model.report import Health, Report
 from streamwatch.schedule import Policy as SchedulePolicy

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from streamwatch.inventory.csvfile import parse_file
+from streamwatch.inventory.lists import parse_file
 from streamwatch.simulator.inventory import MAX_VILLAGES, cameras, villages
 from streamwatch.simulator.lists import HEADINGS
 from streamwatch.simulator.scenes import SCENES
