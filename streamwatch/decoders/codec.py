@@ -24,7 +24,7 @@ DECODERS: Final = {
     "h265": "hevc",
     "mjpeg": "mjpeg",
 }  # our name -> FFmpeg's; no other is opened
-FIRST_LIGHT: Final = frozenset({"h264"})  # what is decoded today; a wider set is the caller's decision
+FIRST_LIGHT: Final = frozenset({"h264", "mjpeg"})  # what is decoded today; a wider set is the caller's decision
 
 # Eight bits a sample, luma in plane 0 without anything between. Ten-bit pictures are unsupported, not broken.
 LUMA_FORMATS: Final = frozenset(
@@ -80,6 +80,8 @@ class Codecs:
         context.thread_count = 1
         context.thread_type = "NONE"
         context.options = {"max_pixels": str(self._max_pixels)}
+        if codec == "mjpeg":  # FFmpeg paints over a damaged JPEG otherwise, and does not say so
+            context.options["err_detect"] = "explode"
         return context
 
     def _explained(self, context: VideoCodecContext, error: Exception) -> LookError:

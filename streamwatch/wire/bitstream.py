@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from streamwatch.errors import LookError, Reason
 
@@ -218,12 +218,25 @@ def is_recovery_point(nal: bytes) -> bool:
     return False
 
 
-def check_size(sps: Sps, max_pixels: int = MAX_PIXELS) -> None:
+class Sized(Protocol):
+    """What has a size: as shown, and as coded, in whole blocks."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def coded_width(self) -> int: ...
+    @property
+    def coded_height(self) -> int: ...
+
+
+def check_size(picture: Sized, max_pixels: int = MAX_PIXELS) -> None:
     """Raises LookError(media.too_large) where a decoder must not be asked to make room for such a picture."""
-    sides = (sps.width, sps.height, sps.coded_width, sps.coded_height)
-    if min(sides) < MIN_SIDE or max(sides) > MAX_SIDE or sps.coded_width * sps.coded_height > max_pixels:
+    sides = (picture.width, picture.height, picture.coded_width, picture.coded_height)
+    if min(sides) < MIN_SIDE or max(sides) > MAX_SIDE or picture.coded_width * picture.coded_height > max_pixels:
         raise LookError(
             Reason.MEDIA_TOO_LARGE,
-            f"a picture of {sps.width}x{sps.height} pixels; "
+            f"a picture of {picture.width}x{picture.height} pixels; "
             f"sides of {MIN_SIDE} to {MAX_SIDE} and at most {max_pixels} pixels are decoded",
         )

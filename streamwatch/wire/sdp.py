@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
-from streamwatch.wire import bitstream
+from streamwatch.wire import bitstream, jpeg
 from streamwatch.wire.url import MAX_URL, Origin, is_absolute, parse_address
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
@@ -35,6 +35,8 @@ MAX_CLOCK: Final = 10_000_000  # Hz; a rate that is 0 or above is not believed
 _MEDIA_LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s*(.*)")  # TP-LINK: "application/TP-LINK 0 RTP/AVP smart/1/90000"
 _RTPMAP = re.compile(r"\s*([0-9]{1,3})\s+([^/\s]+)(?:\s*/\s*([0-9]+))?")
 _FMTP = re.compile(r"\s*([0-9]{1,3})(?:\s+(.*))?", re.DOTALL)
+_DIMENSIONS = re.compile(r"\s*([0-9]{1,5})\s*,\s*([0-9]{1,5})\s*")  # GStreamer's a=x-dimensions:2560,1440
+_FRAME_SIZE = re.compile(r"\s*([0-9]{1,3})\s+([0-9]{1,5})-([0-9]{1,5})\s*")  # 3GPP TS 26.234 clause 5.3.3.2
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)*(?:[^/?#]*)")
 
 
@@ -74,7 +76,9 @@ class VideoTrack:
     clock_rate: int  # Hz
     control: str | None
     fmtp: dict[str, str] = field(default_factory=dict)  # names in lower case
-    parameter_sets: tuple[bytes, ...] = ()  # NAL units; often wrong: those in the stream win
+    parameter_sets: tuple[
+        bytes, ...
+    ] = ()  # NAL units; of mjpeg its frame header with the size; those in the stream win
 
 
 def parse_sdp(body: bytes) -> SessionDescription:
@@ -146,6 +150,8 @@ def _tracks(media: Media, own: _Formats, others: list[_Formats]) -> list[VideoTr
         fmtp = _pairs(next((scope.fmtp[number] for scope in scopes if number in scope.fmtp), ""))
         codec = CODECS.get(name, _plain(name.lower())[:20])
         sets = _parameter_sets(fmtp) if codec == "h264" else ()
+        if codec == "mjpeg":
+            sets = _frame_header(media, number)
         tracks.append(VideoTrack(codec, number, rate, media.get("control"), fmtp, sets))
     return tracks
 
@@ -165,6 +171,19 @@ def _parameter_sets(fmtp: dict[str, str]) -> tuple[bytes, ...]:
             continue
         units += bitstream.split_annex_b(raw)
     return tuple(unit for unit in units if unit[0] & 0x1F in {bitstream.SPS, bitstream.PPS})
+
+
+def _frame_header(media: Media, number: int) -> tuple[bytes, ...]:
+    """The size of a JPEG whose own header has no room for it, as a frame header of its own; nothing where none is said."""
+    for key, value in media.attributes:
+        sides = ("", "")
+        if key == "x-dimensions" and (found := _DIMENSIONS.fullmatch(value)):
+            sides = found[1], found[2]
+        elif key == "framesize" and (found := _FRAME_SIZE.fullmatch(value)) and int(found[1]) == number:
+            sides = found[2], found[3]
+        if all(side and 0 < int(side) <= jpeg.MAX_SIDE for side in sides):
+            return (jpeg.frame_header(int(sides[0]), int(sides[1])),)
+    return ()
 
 
 def base_url(origin: Origin, request_url: str, content_base: str | None, content_location: str | None) -> str:

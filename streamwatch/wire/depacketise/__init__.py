@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from streamwatch.wire.depacketise.h264 import H264Depacketiser, KeyUnit
+from streamwatch.wire.depacketise.jpeg import JpegDepacketiser, JpegUnit
 
-DEPACKETISERS: Final = {"h264": H264Depacketiser}
+DEPACKETISERS: Final[dict[str, type[H264Depacketiser] | type[JpegDepacketiser]]] = {
+    "h264": H264Depacketiser,
+    "mjpeg": JpegDepacketiser,
+}
 
-__all__ = ["DEPACKETISERS", "H264Depacketiser", "KeyUnit"]
+__all__ = ["DEPACKETISERS", "H264Depacketiser", "JpegDepacketiser", "JpegUnit", "KeyUnit"]

@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from streamwatch.wire import bitstream
-from streamwatch.wire.bitstream import START_CODE
+from streamwatch.wire.bitstream import START_CODE, Sps
 from streamwatch.wire.rtp import RtpPacket
 
 MAX_ACCESS_UNIT: Final = 4 * 2**20  # bytes; 4 MiB x 64 decoders in flight = 256 MiB worst case
@@ -46,6 +46,11 @@ class KeyUnit(NamedTuple):
     sps: bytes  # NAL unit
     timestamp: int
     idr: bool  # False: a recovery point whose slices are all intra
+
+    @property
+    def size(self) -> Sps:
+        """What says how large it is."""
+        return bitstream.parse_sps(self.sps)
 
 
 class H264Depacketiser:
