@@ -93,6 +93,8 @@ def warm_up() -> None:
     junk = b"\x00\x00\x00\x01\x67\x00\x00\x00\x01\x68\x00\x00\x00\x01\x65\xff"  # an SPS, a PPS and an IDR in name only
     with contextlib.suppress(LookError):
         codecs.decode("h264", junk)
+    with contextlib.suppress(LookError):
+        codecs.decode("mjpeg", b"\xff\xd8\xff\xd9")
     job = DecodeJob("h264", junk, None, 0)
     decode_job(framed(job)[LENGTH.size :])
     framed(answer(codecs, job))

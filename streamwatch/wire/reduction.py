@@ -1,31 +1,37 @@
-"""Stage 3, wire: an RTP packet of H.264 without its picture: same length, slices zero but for their heads.
+"""Stage 3, wire: an RTP packet without its picture: same length, zeros for what shows something.
 
-What decides a look stays: RTP header, kinds of units, parameter sets, the head of each slice.
+What decides a look stays. Of H.264: RTP header, kinds of units, parameter sets, the head of each slice. Of JPEG: RTP
+header, the headers of RFC 2435 with their tables, and the marker of its end.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from streamwatch.wire import bitstream
+from streamwatch.wire import bitstream, jpeg
 from streamwatch.wire.depacketise.h264 import FU_A, STAP_A
+from streamwatch.wire.depacketise.jpeg import MAIN_HEADER, OWN_TABLES, RESTART_HEADER, RESTARTS, TABLES_HEADER
 from streamwatch.wire.rtp import parse_rtp
+from streamwatch.wire.sdp import STATIC_JPEG
 
 SLICE_HEAD: Final = 24  # bytes: header, and the first fields of the slice header with their emulation prevention
 OTHER_HEAD: Final = 64  # bytes of what is no RTP: RTCP reports are shorter, and hold no picture
 
+MAX_TABLES: Final = 4 * 128  # bytes of quantisation tables, RFC 2435 section 3.1.8
+
 _SLICES: Final = frozenset({1, 2, 3, 4, 5})  # table 7-1, with data partitions
 
 
-def without_picture(packet: bytes) -> bytes:
-    """A packet of the same length that leads to the same outcome and shows nothing."""
+def without_picture(packet: bytes, jpeg_type: int = STATIC_JPEG) -> bytes:
+    """A packet of the same length that leads to the same outcome and shows nothing; JPEG has that payload type."""
     parsed = parse_rtp(packet)
     if parsed is None or 192 <= packet[1] <= 223:  # RTCP, RFC 5761 section 4
         return packet[:OTHER_HEAD] + bytes(max(0, len(packet) - OTHER_HEAD))
     payload = parsed.payload
     padding = packet[-1] if packet[0] & 0x20 else 0
     header = packet[: len(packet) - padding - len(payload)]
-    return header + _payload(payload) + packet[len(packet) - padding :]
+    reduced = _jpeg(payload) if parsed.payload_type == jpeg_type else _payload(payload)
+    return header + reduced + packet[len(packet) - padding :]
 
 
 def _payload(payload: bytes) -> bytes:
@@ -41,6 +47,17 @@ def _payload(payload: bytes) -> bytes:
     if bitstream.START_CODE[1:] in payload:
         return bitstream.START_CODE[1:].join(map(_delimited, payload.split(bitstream.START_CODE[1:])))
     return _unit(payload)
+
+
+def _jpeg(payload: bytes) -> bytes:
+    if len(payload) < MAIN_HEADER:
+        return payload
+    head = MAIN_HEADER + (RESTART_HEADER if payload[4] >= RESTARTS else 0)
+    if payload[1:4] == b"\x00\x00\x00" and payload[5] >= OWN_TABLES:  # the first fragment
+        length = int.from_bytes(payload[head + 2 : head + TABLES_HEADER])
+        head += TABLES_HEADER + min(length, MAX_TABLES)
+    reduced = _head(payload, head)
+    return reduced[:-2] + jpeg.EOI if payload.endswith(jpeg.EOI) else reduced
 
 
 def _unit(unit: bytes) -> bytes:

@@ -23,8 +23,9 @@ MAX_SPROP: Final = 64 * 1024  # characters of parameter sets; real ones have und
 CONTROL_ALL: Final = "*"  # RFC 2326 section C.1.1
 
 CODECS: Final = {"H264": "h264", "H265": "h265", "HEVC": "h265", "JPEG": "mjpeg"}  # rtpmap names -> ours
+STATIC_JPEG: Final = 26  # RFC 3551 table 5
 STATIC_VIDEO: Final = {
-    26: ("JPEG", 90_000),
+    STATIC_JPEG: ("JPEG", 90_000),
     31: ("H261", 90_000),
     32: ("MPV", 90_000),
     34: ("H263", 90_000),
@@ -174,7 +175,7 @@ def _parameter_sets(fmtp: dict[str, str]) -> tuple[bytes, ...]:
 
 
 def _frame_header(media: Media, number: int) -> tuple[bytes, ...]:
-    """The size of a JPEG whose own header has no room for it, as a frame header of its own; nothing where none is said."""
+    """The size of a JPEG whose own header has no room for it, as a frame header; nothing where none is said."""
     for key, value in media.attributes:
         sides = ("", "")
         if key == "x-dimensions" and (found := _DIMENSIONS.fullmatch(value)):

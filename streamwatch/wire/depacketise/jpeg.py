@@ -53,8 +53,8 @@ class JpegDepacketiser:
     """One stream's state. `sprop`: a frame header (SOF0) with the size that the SDP states, where it states one.
 
     `broken` counts pictures given up for loss, damage or size; `malformed` packets that break the RFC; `unready`
-    pictures whose quantisation tables have not come yet. `push` raises LookError(media.unsupported_codec) for types that
-    only an agreement explains, and for a picture whose size nothing states.
+    pictures whose quantisation tables have not come yet. `push` raises LookError(media.unsupported_codec) for types
+    that only an agreement explains, and for a picture whose size nothing states.
     """
 
     __slots__ = (
@@ -201,8 +201,8 @@ class JpegDepacketiser:
         if width and height:
             return width, height
         detail = (
-            f"the picture is wider or higher than the {LARGEST_STATED} pixels that JPEG over RTP can tell, and neither its "
-            "description (x-dimensions, framesize) nor ONVIF's header extension tells its size"
+            f"the picture is wider or higher than the {LARGEST_STATED} pixels that JPEG over RTP can tell, and neither "
+            "its description (x-dimensions, framesize) nor ONVIF's header extension tells its size"
         )
         raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, detail)
 
