@@ -17,6 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from streamwatch.decoders.still import is_whole, size_of
 from streamwatch.errors import LookError, Reason, Step
 
 DECODERS: Final = {
@@ -61,6 +62,8 @@ class Codecs:
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, detail, step=Step.DECODE)
         if codec == "h264":
             _require_own_parameter_sets(data)
+        if codec == "mjpeg":
+            self._check_jpeg(bytes(data))
         context = self._contexts.pop(codec, None) or self._open(codec)
         try:
             frames = context.decode(av.Packet(bytes(data)))
@@ -74,6 +77,15 @@ class Codecs:
         picture = _first_whole(frames, context)
         self._contexts[codec] = context
         return picture
+
+    def _check_jpeg(self, data: bytes) -> None:
+        """FFmpeg gives a picture of whatever memory holds for a JPEG without a scan, and no size with a refusal."""
+        size = size_of("mjpeg", data)
+        if size is not None and size[0] * size[1] > self._max_pixels:
+            detail = f"{size[0]}x{size[1]} is over the limit of {self._max_pixels} pixels"
+            raise LookError(Reason.MEDIA_TOO_LARGE, detail, step=Step.DECODE)
+        if size is None or not is_whole("mjpeg", data):
+            raise LookError(Reason.MEDIA_BROKEN, "the JPEG has no frame header, no scan or no end", step=Step.DECODE)
 
     def _open(self, codec: str) -> VideoCodecContext:
         context = cast("VideoCodecContext", CodecContext.create(DECODERS[codec], "r"))

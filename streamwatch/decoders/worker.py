@@ -83,6 +83,9 @@ def answer(codecs: Codecs, job: DecodeJob) -> DecodeResult:
     )
 
 
+_JPEG: Final = bytes.fromhex("ffd8ffc0000b080010001001011100ffda0008010100003f0000ffd9")  # 16x16, grey, no tables
+
+
 def warm_up() -> None:
     """Uses every code path once, so that nothing is imported or opened for the first time behind the jail's door."""
     y = np.random.default_rng(1).integers(0, 255, (256, 1344), dtype=np.uint8)
@@ -94,7 +97,7 @@ def warm_up() -> None:
     with contextlib.suppress(LookError):
         codecs.decode("h264", junk)
     with contextlib.suppress(LookError):
-        codecs.decode("mjpeg", b"\xff\xd8\xff\xd9")
+        codecs.decode("mjpeg", _JPEG)
     job = DecodeJob("h264", junk, None, 0)
     decode_job(framed(job)[LENGTH.size :])
     framed(answer(codecs, job))

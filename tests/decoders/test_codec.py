@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from streamwatch.decoders.codec import Codecs
+from streamwatch.decoders.luma import luma_of
+from streamwatch.decoders.still import decode_still
 from streamwatch.errors import LookError, Reason, Step
 from tests.decoders.streams import START, bomb, first_slice, keyframe, plane, street
+from tests.wire.jpeg_camera import encode_jpeg
 
 MAX_PIXELS = 8_900_000
 
@@ -48,6 +51,34 @@ def test_codec_outside_the_allow_list_is_unsupported(codecs: Codecs) -> None:
     """FFmpeg has some hundred decoders; av1 and gif are not even opened, h265 not before the caller says so."""
     for name in ("av1", "gif", "h265", ""):
         assert reason_of(codecs, keyframe(street()), name) is Reason.MEDIA_UNSUPPORTED_CODEC
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_jpeg_gives_the_luma_that_a_file_of_it_has(codecs: Codecs, kind: int) -> None:
+    """Level by level, one after another in different sizes, and with tables of its own each time."""
+    for size, quality in (((640, 360), 90), ((176, 144), 30), ((1280, 720), 75), ((640, 360), 90)):
+        file = encode_jpeg(*size, kind, quality=quality)
+        assert np.array_equal(codecs.decode("mjpeg", file).luma, luma_of(decode_still("mjpeg", file, MAX_PIXELS)))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_every_truncation_of_a_jpeg_is_broken_never_a_picture(codecs: Codecs, restarts: bool) -> None:
+    """Also where an end marker was set behind what came; the next whole one decodes."""
+    file = encode_jpeg(320, 240, restarts=restarts)
+    scan = file.index(b"\xff\xda")
+    for cut in [*range(scan, len(file) - 60, (len(file) - scan) // 40), len(file) - 60]:
+        assert reason_of(codecs, file[:cut] + b"\xff\xd9", "mjpeg") is Reason.MEDIA_BROKEN, cut
+    assert codecs.decode("mjpeg", file).luma.shape == (240, 320)
+
+
+def test_a_jpeg_that_claims_a_giant_is_too_large(codecs: Codecs) -> None:
+    """By its own header, or by one that hides behind the scan of a small one."""
+    file = encode_jpeg(320, 240)
+    at = file.index(b"\xff\xc0") + 5
+    giant = file[:at] + b"\xff\xdc\xff\xdc" + file[at + 4 :]
+    assert reason_of(codecs, giant, "mjpeg") is Reason.MEDIA_TOO_LARGE
+    assert reason_of(codecs, file[:-2] + giant[2:], "mjpeg") in {Reason.MEDIA_TOO_LARGE, Reason.MEDIA_BROKEN}
+    assert codecs.decode("mjpeg", file).luma.shape == (240, 320)
 
 
 @pytest.mark.parametrize("slices", [1, 4])
