@@ -115,6 +115,13 @@ def test_looks(name: str, reason: Reason | None, step: Step, flowed: bool) -> No
         assert failed(talked) == (reason, step)
 
 
+def test_a_large_mjpeg_of_gstreamer() -> None:
+    """Its size is what the description says, as its packets have no room for it."""
+    talked = replay(load((DATA / "gstreamer_mjpeg_large.jsonl").read_text("utf-8")))
+    assert talked.keyframe is not None and talked.failure is None
+    assert (talked.codec, talked.width, talked.height) == ("mjpeg", 2560, 1440)
+
+
 def test_every_transcript_is_listed_and_used() -> None:
     """SOURCES.md names each file, and no file lies about unused."""
     listed = (DATA / "SOURCES.md").read_text("utf-8")
