@@ -115,9 +115,10 @@ def test_looks(name: str, reason: Reason | None, step: Step, flowed: bool) -> No
         assert failed(talked) == (reason, step)
 
 
-def test_a_large_mjpeg_of_gstreamer() -> None:
+@pytest.mark.parametrize("name", ["gstreamer_mjpeg_large"])
+def test_large_mjpeg(name: str) -> None:
     """Its size is what the description says, as its packets have no room for it."""
-    talked = replay(load((DATA / "gstreamer_mjpeg_large.jsonl").read_text("utf-8")))
+    talked = replay(load((DATA / f"{name}.jsonl").read_text("utf-8")))
     assert talked.keyframe is not None and talked.failure is None
     assert (talked.codec, talked.width, talked.height) == ("mjpeg", 2560, 1440)
 
