@@ -199,6 +199,21 @@ def test_a_fragment_of_another_picture_breaks_this_one(change: str) -> None:
     assert run(packets, depacketiser) == [] and depacketiser.broken == 1
 
 
+def test_loss_breaks_a_picture_even_where_the_offsets_fit() -> None:
+    """What was lost may have been this picture's end and the next one's beginning."""
+    depacketiser = JpegDepacketiser()
+    packets = [parse_rtp(data) for data in jpeg_packets([jpeg_payloads(APART, mtu=3000)])]
+    for index, packet in enumerate(packets):
+        assert packet is not None
+        depacketiser.push(packet, after_loss=index == 1)
+    assert depacketiser.pull() is None and depacketiser.broken == 1
+
+
+def test_a_picture_without_data_is_none() -> None:
+    """Headers alone, with a marker."""
+    assert run(jpeg_packets([[PAYLOADS[0][: 8 + 4 + 128]]])) == []
+
+
 @pytest.mark.parametrize("kind", [2, 5, 63, 66, 127, 128, 255])
 def test_types_that_only_an_agreement_explains_are_unsupported(kind: int) -> None:
     """media.unsupported_codec, with the type."""
@@ -321,7 +336,9 @@ def test_a_recording_of_jpeg_shows_nothing_and_replays(pt: int) -> None:
     assert talked.keyframe is not None
     again = replay(load(dump(recorder)))
     same(talked, again, picture=False)
-    assert again.keyframe is not None and not take_apart(again.keyframe.data).scan.strip(b"\x00")
+    assert again.keyframe is not None
+    apart = take_apart(again.keyframe.data)
+    assert apart.tables == APART.tables and not apart.scan.strip(b"\x00")
     same(talked, replay(load(dump(recorder, with_picture=True))), picture=True)
 
 
