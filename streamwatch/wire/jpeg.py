@@ -1,17 +1,23 @@
 """Stage 3, wire: inside a JPEG (ITU-T T.81): the headers that RTP leaves out, made again (RFC 2435 appendices A and B).
 
-Made for one kind of picture, the one that RFC 2435 carries: baseline, three components in one scan, Huffman tables of
-T.81 annex K.
+Made for the kind of picture that RFC 2435 carries: baseline, three components in one scan, Huffman tables of T.81
+annex K. What a device states beside it, by ONVIF's header extension, takes the place of what would be made.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 SOI: Final = b"\xff\xd8"  # table B.1
 EOI: Final = b"\xff\xd9"
+SOF0: Final = 0xC0  # the second bytes of markers
+DHT: Final = 0xC4
+SOS: Final = 0xDA
+DQT: Final = 0xDB
+DRI: Final = 0xDD
 MAX_SIDE: Final = 65_535  # pixels, section B.2.2
 TABLE: Final = 64  # entries of a quantisation table
 BLOCKS_422: Final = 0x21  # sampling factors of luma: 2 blocks across, 1 down; RFC 2435 section 4.1, type 0
@@ -82,7 +88,7 @@ def size_in(width: int, height: int) -> PictureSize:
 def frame_header(width: int, height: int, blocks: int = BLOCKS_420) -> bytes:
     """The segment that says size and sampling, T.81 section B.2.2. Sides of 1 to MAX_SIDE."""
     components = bytes((1, blocks, 0, 2, 0x11, 1, 3, 0x11, 1))  # identifier, sampling, quantisation table
-    return _segment(0xC0, struct.pack("!BHHB", 8, height, width, 3) + components)
+    return _segment(SOF0, struct.pack("!BHHB", 8, height, width, 3) + components)
 
 
 def size_stated(segments: bytes) -> tuple[int, int] | None:
@@ -94,18 +100,60 @@ def size_stated(segments: bytes) -> tuple[int, int] | None:
     return (width, height) if width and height else None
 
 
-def headers(width: int, height: int, blocks: int, tables: Tables, restart_interval: int) -> bytes:
-    """All that stands before the scan's data; `restart_interval` in blocks of the scan, 0: none."""
-    quantisation = b"".join(
-        bytes(((0x10 if len(table) > TABLE else 0) | number,)) + table for number, table in enumerate(tables)
-    )
-    parts = [SOI, _segment(0xDB, quantisation)]
-    if restart_interval:
-        parts.append(_segment(0xDD, struct.pack("!H", restart_interval)))
-    parts.append(frame_header(width, height, blocks))
-    parts.append(_segment(0xC4, _HUFFMAN))
-    parts.append(_segment(0xDA, bytes((3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0))))
+def segments_of(data: bytes) -> dict[int, bytes]:
+    """The whole segments up to the first scan, by marker; several tables one after the other, else the last."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in {0xFF, 0xD8}:  # fill bytes, section B.1.1.2, and SOI
+            at += 1 if marker == 0xFF else 2
+            continue
+        end = at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
+        if end > len(data):
+            break
+        found[marker] = (found.get(marker, b"") if marker in {DHT, DQT} else b"") + data[at:end]
+        if marker == SOS:
+            break
+        at = end
+    return found
+
+
+def headers(
+    width: int,
+    height: int,
+    blocks: int,
+    tables: Tables | None,
+    restart_interval: int,
+    stated: Mapping[int, bytes] | None = None,
+) -> bytes:
+    """All that stands before the scan's data; `restart_interval` in blocks of the scan, 0: none.
+
+    `stated` are segments of the device's own, by marker: its tables override those made, its other segments replace
+    them. Without `tables` it must have DQT. A SOF0 among them must be one that `size_stated` reads.
+    """
+    stated = stated or {}
+    frame = stated.get(SOF0) or frame_header(width, height, blocks)
+    parts = [SOI]
+    if tables is not None:
+        parts.append(_quantisation(tables))
+    if restart_interval and DRI not in stated:
+        parts.append(_segment(DRI, struct.pack("!H", restart_interval)))
+    parts += [stated.get(DQT, b""), stated.get(DRI, b""), frame, _segment(DHT, _HUFFMAN), stated.get(DHT, b"")]
+    parts.append(stated.get(SOS) or _scan_header(frame))
     return b"".join(parts)
+
+
+def _quantisation(tables: Tables) -> bytes:
+    numbered = [bytes(((0x10 if len(table) > TABLE else 0) | number,)) + table for number, table in enumerate(tables)]
+    return _segment(DQT, b"".join(numbered))
+
+
+def _scan_header(frame: bytes) -> bytes:
+    """Of the components that a frame header lists: the first with the tables of luma, the others with chroma's."""
+    names = frame[10::3]
+    components = b"".join(bytes((name, 0x11 if index else 0x00)) for index, name in enumerate(names))
+    return _segment(SOS, bytes((len(names),)) + components + bytes((0, 63, 0)))
 
 
 def _segment(marker: int, body: bytes) -> bytes:

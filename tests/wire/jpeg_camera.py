@@ -17,6 +17,13 @@ import numpy as np
 from tests.decoders.streams import noisy, plane, street
 from tests.wire.camera import rtp
 
+
+def head_of(data: bytes) -> bytes:
+    """All segments of a JPEG file between its first marker and its scan's data."""
+    at = data.index(b"\xff\xda")
+    return data[2 : at + 2 + int.from_bytes(data[at + 2 : at + 4])]
+
+
 SAMPLING = {0: 0x211111, 1: 0x221111}  # by RFC 2435's type: 4:2:2, 4:2:0
 
 

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
 from streamwatch.wire.sdp import parse_sdp, pick_video
 from streamwatch.wire.transcript import dump, load, replay
 from tests.wire.camera import frame, reply, rtp
-from tests.wire.jpeg_camera import Apart, encode_jpeg, jpeg_packets, jpeg_payloads, take_apart
+from tests.wire.jpeg_camera import Apart, encode_jpeg, head_of, jpeg_packets, jpeg_payloads, take_apart
 from tests.wire.test_conversation import GOOD, failed, talk
 from tests.wire.test_rtsp import go_literals
 from tests.wire.test_transcript import record, same
@@ -240,10 +241,82 @@ def test_a_size_that_the_header_cannot_tell() -> None:
     assert run(packets, JpegDepacketiser([jpeg.frame_header(2048, 1532)]))[0].size == (2048, 1532, 2048, 1536)
     half = jpeg_packets([jpeg_payloads(APART, sides=(0, 135))])
     assert run(half, JpegDepacketiser([header]))[0].size[:2] == (2560, 1440)
-    for silent in (packets, [extended(packets[0], b"\xff\xc0\x00\x11\x08\x00\x00\x00\x00"), *packets[1:]]):
+    for silent in (packets, [extended(packets[0], header, 0xABAC), *packets[1:]]):
         with pytest.raises(LookError, match="2040") as caught:
             run(silent)
         assert caught.value.reason is Reason.MEDIA_UNSUPPORTED_CODEC
+
+
+def scan_of(file: bytes) -> bytes:
+    """The data of a file's one scan, without the end marker."""
+    return file[2 + len(head_of(file)) : -2]
+
+
+GREY = np.asarray(luma(FILE))
+COLOUR = np.repeat(GREY[:, :, None], 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("levels", "how"),
+    [
+        (COLOUR, [cv2.IMWRITE_JPEG_OPTIMIZE, 1]),
+        (COLOUR, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]),
+        (COLOUR, [cv2.IMWRITE_JPEG_RST_INTERVAL, 7]),
+        (GREY, []),
+    ],
+    ids=["other Huffman tables", "4:4:4", "restarts", "grey"],
+)
+def test_a_picture_that_rfc_2435_has_no_words_for(levels: np.ndarray, how: list[int]) -> None:
+    """ONVIF's header extension has its headers, with a scan header and without, with tables there or in RFC 2435's."""
+    done, encoded = cv2.imencode(".jpg", levels, how)
+    assert done
+    file = encoded.tobytes()
+    whole = head_of(file)
+    short = whole[: whole.index(b"\xff\xda")]
+    for head in (whole, short):
+        for quality in (0, 255):
+            apart = APART._replace(scan=scan_of(file))
+            packets = jpeg_packets([jpeg_payloads(apart, quality=quality)])
+            (unit,) = run([extended(packets[0], head), *packets[1:]])
+            assert unit.size[:2] == (320, 240) and np.array_equal(luma(unit.data), luma(file))
+
+
+def test_frames_that_are_not_baseline_are_unsupported() -> None:
+    """A progressive one, one of twelve bits, one of four components, one without a height."""
+    good = jpeg.frame_header(320, 240)
+    packets = jpeg_packets([PAYLOADS])
+    for odd in (
+        b"\xff\xc2" + good[2:],
+        good[:4] + b"\x0c" + good[5:],
+        b"\xff\xc0\x00\x14" + good[4:9] + b"\x04" + good[10:] + b"\x04\x11\x01",
+        good[:5] + b"\x00\x00" + good[7:],
+    ):
+        with pytest.raises(LookError, match="frame header") as caught:
+            run([extended(packets[0], odd), *packets[1:]])
+        assert caught.value.reason is Reason.MEDIA_UNSUPPORTED_CODEC
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.sampled_from([*b"\xff\xd8", jpeg.frame_header(32, 32)]).map(
+                lambda part: bytes((part,)) if isinstance(part, int) else part
+            ),
+            st.just(head_of(FILE)),
+        )
+    ),
+    st.sampled_from([0, 50, 255]),
+)
+def test_any_header_extension_raises_nothing_but_look_errors(parts: list[bytes], quality: int) -> None:
+    """Whatever stands in it, and however it is cut."""
+    first = parse_rtp(rtp(jpeg_payloads(APART, quality=quality, mtu=60_000)[0], 1, 0, marker=True))
+    assert first is not None
+    depacketiser = JpegDepacketiser()
+    with contextlib.suppress(LookError):
+        depacketiser.push(first._replace(extension=b"\xff\xd8\x00\x00" + b"".join(parts)))
+    unit = depacketiser.pull()
+    assert unit is None or (unit.data.startswith(jpeg.SOI) and min(unit.size) > 0)
 
 
 def test_the_exact_size_is_taken_where_the_header_rounds_it() -> None:

@@ -25,11 +25,13 @@ from streamwatch.wire.rtp import RtpPacket
 MAIN_HEADER: Final = 8  # bytes, section 3.1
 RESTART_HEADER: Final = 4  # section 3.1.7
 TABLES_HEADER: Final = 4  # section 3.1.8
+EXTENSION_HEADER: Final = 4  # bytes, RFC 3550 section 5.3.1: profile and length
 RESTARTS: Final = 64  # types from here on are those 64 below with a restart header
 UNKNOWN_TYPES: Final = 128  # and from here on agreed on by means that no camera has
 OWN_TABLES: Final = 128  # Q from here on: the tables are in the stream
 NEVER_KEPT: Final = 255  # Q whose tables may change with every picture
 LARGEST_STATED: Final = 2040  # pixels a side, section 3.1.5: 255 x 8; a larger one is sent as 0
+_OTHER_FRAMES: Final = frozenset(range(0xC1, 0xD0)) - {0xC4, 0xC8, 0xCC}  # T.81 table B.1; not DHT, JPG, DAC
 _BLOCKS: Final = {0: jpeg.BLOCKS_422, 1: jpeg.BLOCKS_420}  # section 4.1
 
 
@@ -47,6 +49,22 @@ class _Begun(NamedTuple):
     kind: bytes  # type, Q, width, height: the same in every fragment
     header: bytes
     size: PictureSize
+
+
+def _stated(extension: bytes) -> dict[int, bytes]:
+    """The segments in ONVIF's header extension of a picture's first packet (Streaming Specification, JPEG over RTP).
+
+    Raises LookError(media.unsupported_codec) for a frame header that is not baseline with one or three components.
+    """
+    if not extension.startswith(jpeg.SOI):  # its profile is that marker
+        return {}
+    found = jpeg.segments_of(extension[EXTENSION_HEADER:])
+    for marker in found:
+        odd = marker == jpeg.SOF0 and jpeg.size_stated(found[marker]) is None
+        if odd or marker in _OTHER_FRAMES:
+            detail = f"the video is JPEG with a frame header ff{marker:02x} that is not decoded, only plain baseline"
+            raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, detail)
+    return found
 
 
 class JpegDepacketiser:
@@ -146,11 +164,14 @@ class JpegDepacketiser:
         if kind >= RESTARTS:
             interval = int.from_bytes(payload[at : at + 2])
             at += RESTART_HEADER
-        tables, at = self._quantisation(quality, payload, at)
-        if tables is None:
-            return
-        width, height = self._sides(payload[6] * 8, payload[7] * 8, packet.extension)
-        header = jpeg.headers(width, height, blocks, tables, interval)
+        stated = _stated(packet.extension)
+        tables: Tables | None = None
+        if quality or jpeg.DQT not in stated:
+            tables, at = self._quantisation(quality, payload, at)
+            if tables is None:
+                return
+        width, height = self._sides(payload[6] * 8, payload[7] * 8, stated.get(jpeg.SOF0, b""))
+        header = jpeg.headers(width, height, blocks, tables, interval, stated)
         self._begun = _Begun(payload[4:8], header, jpeg.size_in(width, height))
         self._timestamp = packet.timestamp
         self._state = State.BUILDING
@@ -188,15 +209,19 @@ class JpegDepacketiser:
             self._tables[quality] = tables
         return tables, end
 
-    def _sides(self, width: int, height: int, extension: bytes) -> tuple[int, int]:
+    def _sides(self, width: int, height: int, frame: bytes) -> tuple[int, int]:
         """Width and height: the header has them in steps of 8, and 0 where they are too large for it.
 
-        What ONVIF's header extension or the SDP states wins where it is the same in those steps, or the header says 0.
+        The frame header of ONVIF's header extension wins; what the SDP states does where it is the same in those steps,
+        or the header says 0.
         """
-        for stated in (jpeg.size_stated(extension), self._stated):
-            if stated is None:
-                continue
-            if not (width and height) or (-(-stated[0] // 8) * 8, -(-stated[1] // 8) * 8) == (width, height):
+        stated = jpeg.size_stated(frame)
+        if stated is not None:
+            return stated
+        stated = self._stated
+        if stated is not None:
+            rounded = -(-stated[0] // 8) * 8, -(-stated[1] // 8) * 8
+            if not (width and height) or rounded == (width, height):
                 return stated
         if width and height:
             return width, height
