@@ -281,6 +281,26 @@ def test_a_picture_that_rfc_2435_has_no_words_for(levels: np.ndarray, how: list[
             assert unit.size[:2] == (320, 240) and np.array_equal(luma(unit.data), luma(file))
 
 
+def test_what_a_device_states_takes_the_place_of_what_would_be_made() -> None:
+    """One restart interval, one scan header: its own."""
+    own = {jpeg.SOS: b"\xff\xda\x00\x08\x01\x01\x11\x00\x3f\x00", jpeg.DRI: b"\xff\xdd\x00\x04\x00\x09"}
+    made = jpeg.headers(64, 64, jpeg.BLOCKS_420, jpeg.tables_of(50), 7, own)
+    assert made.endswith(own[jpeg.SOS]) and made.count(b"\xff\xda") == 1
+    assert own[jpeg.DRI] in made and made.count(b"\xff\xdd") == 1
+
+
+def test_a_header_extension_counts_towards_the_cap() -> None:
+    """The whole file is at most MAX_ACCESS_UNIT."""
+    packets = jpeg_packets([jpeg_payloads(APART, end=False)])
+    (unit,) = run(packets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(depacketise_jpeg, "MAX_ACCESS_UNIT", len(unit.data))
+        assert run(packets) == [unit]
+        assert run([extended(packets[0], b"\xff\xdb\x00\x43\x02" + b"\x01" * 64), *packets[1:]]) == []
+        patch.setattr(depacketise_jpeg, "MAX_ACCESS_UNIT", len(unit.data) - 1)
+        assert run(packets) == []
+
+
 def test_frames_that_are_not_baseline_are_unsupported() -> None:
     """A progressive one, one of twelve bits, one of four components, one without a height."""
     good = jpeg.frame_header(320, 240)

@@ -79,6 +79,7 @@ class JpegDepacketiser:
         "_begun",
         "_done",
         "_parts",
+        "_room",
         "_size",
         "_state",
         "_stated",
@@ -98,6 +99,7 @@ class JpegDepacketiser:
         self._begun: _Begun | None = None
         self._parts: list[bytes] = []
         self._size = 0  # bytes of scan data
+        self._room = 0  # for them, beside the headers
         self._done: JpegUnit | None = None
 
     @property
@@ -175,6 +177,7 @@ class JpegDepacketiser:
         self._begun = _Begun(payload[4:8], header, jpeg.size_in(width, height))
         self._timestamp = packet.timestamp
         self._state = State.BUILDING
+        self._room = MAX_ACCESS_UNIT - len(header) - len(jpeg.EOI)
         self._keep(payload[at:])
 
     def _quantisation(self, quality: int, payload: bytes, at: int) -> tuple[Tables | None, int]:
@@ -234,7 +237,7 @@ class JpegDepacketiser:
     def _keep(self, data: bytes) -> None:
         self._parts.append(data)
         self._size += len(data)
-        if self._size > MAX_ACCESS_UNIT or len(self._parts) > MAX_PARTS:
+        if self._size > self._room or len(self._parts) > MAX_PARTS:
             self._give_up()
 
     def _end(self) -> None:
