@@ -41,7 +41,7 @@ class Media:
         made = DEPACKETISERS.get(track.codec)
         if made is None:
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, f"the video is {track.codec}, which is not decoded")
-        self.depacketiser = made(track.parameter_sets)
+        self.depacketiser = made.of(track.parameter_sets, track.fmtp)
         self.tracker = SequenceTracker()
         self.flowed = False
         self.bytes = 0  # RTP packets of our channel or port
@@ -104,7 +104,7 @@ class Media:
             self._accept(unit)
 
     def _accept(self, unit: KeyUnit) -> None:
-        sps = bitstream.parse_sps(unit.sps)
+        sps = self.depacketiser.size_of(unit.sps)
         self.size = sps.width, sps.height
         bitstream.check_size(sps, self._max_pixels)
         self.keyframe = Keyframe(self._track.codec, unit.data, sps.width, sps.height, unit.timestamp)
