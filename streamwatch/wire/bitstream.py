@@ -79,13 +79,13 @@ class PictureSize(Protocol):
     """Of a sequence parameter set of H.264 or H.265: pixels as coded, and after cropping."""
 
     @property
-    def coded_width(self) -> int: ...  # noqa: D102
+    def coded_width(self) -> int: ...
     @property
-    def coded_height(self) -> int: ...  # noqa: D102
+    def coded_height(self) -> int: ...
     @property
-    def width(self) -> int: ...  # noqa: D102
+    def width(self) -> int: ...
     @property
-    def height(self) -> int: ...  # noqa: D102
+    def height(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def _payload_h265(payload: bytes, *, numbered: bool) -> bytes:
     if kind == FRAGMENTATION and len(payload) >= 3:
         if payload[2] & 0x3F > bitstream_h265.LAST_SLICE:
             return payload
-        return _head(payload, 3 + SLICE_HEAD if payload[2] & 0x80 else 3)
+        return _head(payload, 1 + SLICE_HEAD if payload[2] & 0x80 else 3)  # 3 bytes of header stand for 2
     if kind == AGGREGATION:
         return _aggregate_h265(payload, numbered=numbered)
     if bitstream.START_CODE[1:] in payload:

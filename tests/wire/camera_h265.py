@@ -22,7 +22,7 @@ def encode(width: int, height: int, *, pictures: int = 3, slices: int = 1, extra
     codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, "yuv420p", Fraction(1, 25)
     parameters = "keyint=250:bframes=0:repeat-headers=1:annexb=1:info=0:frame-threads=1:pools=2:log-level=none"
     parameters += f":wpp=1:slices={slices}" if slices > 1 else ""
-    codec.options = {"preset": "ultrafast", "crf": "30", "x265-params": f"{parameters}:{extra}".rstrip(":")}
+    codec.options = {"preset": "ultrafast", "crf": "16", "x265-params": f"{parameters}:{extra}".rstrip(":")}
     noise = np.random.default_rng(7)
     packets: list[bytes] = []
     for index in range(pictures):

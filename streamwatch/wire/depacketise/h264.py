@@ -98,7 +98,7 @@ class H264Depacketiser(Pictures):
 
     def _begin_slice(self, kind: int, head: bytes) -> bool:
         first = len(head) > 1 and head[1] & 0x80 != 0  # first_mb_in_slice ue(v) = 0 is a single 1
-        opens = self._opens(first)
+        opens = self._opens(first=first)
         if opens is None:
             return False
         idr = kind == bitstream.SLICE_IDR

@@ -31,12 +31,17 @@ def is_numbered(fmtp: Mapping[str, str]) -> bool:
     return fmtp.get("sprop-max-don-diff", "").strip("0") != ""
 
 
+def _is_refinement(unit: bytes) -> bool:
+    """Of a layer above 0 (nuh_layer_id): what refines the picture is not looked at."""
+    return unit[0] & 0x01 != 0 or (len(unit) > 1 and unit[1] & 0xF8 != 0)
+
+
 class H265Depacketiser(Pictures):
     """One stream's state, as `Pictures`. `numbered`: units have decoding order numbers before them."""
 
     __slots__ = ("_kind", "_numbered", "_pps", "_sps", "_vps")
 
-    SHAPE = FragmentShape(Struct("!BBHBBHIIBxB"), 15, 0xFF, FRAGMENTATION << 1)  # no forbidden bit, layer 0
+    SHAPE = FragmentShape(Struct("!BBHBBHIIHB"), 15, 0xFFF8, FRAGMENTATION << 9)  # no forbidden bit, layer 0
     _FRAGMENT_HEADER = 3  # payload header, FU header
     _SLICES = frozenset(range(bitstream_h265.LAST_SLICE + 1))
     _SETS = frozenset({bitstream_h265.VPS, bitstream_h265.SPS, bitstream_h265.PPS})
@@ -66,6 +71,8 @@ class H265Depacketiser(Pictures):
         kind = bitstream_h265.kind_of(payload)
         if payload[0] & 0x80:  # forbidden_zero_bit: the sender itself says that this is damaged
             self._damage()
+        elif _is_refinement(payload):
+            return
         elif kind == FRAGMENTATION:
             self._fragment(payload)
         elif kind == AGGREGATION:
@@ -85,7 +92,7 @@ class H265Depacketiser(Pictures):
     def _unit(self, unit: bytes) -> None:
         if len(unit) < bitstream_h265.HEADER:
             self.malformed += 1
-        elif unit[0] & 0x01 == 0 and unit[1] & 0xF8 == 0:  # nuh_layer_id: what refines layer 0 is not looked at
+        elif not _is_refinement(unit):
             self._take(bitstream_h265.kind_of(unit), unit)
 
     def _unfragmented(self, payload: bytes) -> tuple[int, bytes, bytes]:
@@ -126,7 +133,7 @@ class H265Depacketiser(Pictures):
 
     def _begin_slice(self, kind: int, head: bytes) -> bool:
         first = bitstream_h265.begins_picture(head)
-        opens = self._opens(first)
+        opens = self._opens(first=first)
         if opens is None:
             return False
         if kind not in _IRAP or not (opens or self._idr):

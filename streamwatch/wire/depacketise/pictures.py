@@ -48,9 +48,9 @@ class KeyUnit(NamedTuple):
 class FragmentShape(NamedTuple):
     """How the fast path knows a fragment in the middle of a unit."""
 
-    prefix: Struct  # "$", channel, length; RTP's fixed header; first byte of the payload header, FU header
+    prefix: Struct  # "$", channel, length; RTP's fixed header; payload header, FU header
     header: int  # bytes of RTP and of fragment header: what follows is picture
-    mask: int  # of the payload header's first byte
+    mask: int  # of the payload header
     kind: int  # what it is behind the mask
 
 
@@ -97,7 +97,7 @@ class Pictures:
             self._keep_parameter_set(unit, in_band=False)
 
     @classmethod
-    def of(cls, parameter_sets: Iterable[bytes], fmtp: Mapping[str, str]) -> Self:
+    def of(cls, parameter_sets: Iterable[bytes], fmtp: Mapping[str, str]) -> Self:  # noqa: ARG003 - H.265 needs it
         """For a track as its description has it."""
         return cls(parameter_sets)
 
@@ -217,7 +217,7 @@ class Pictures:
             if kind in self._SETS:
                 self._keep_parameter_set(unit, in_band=True)
 
-    def _opens(self, first: bool) -> bool | None:
+    def _opens(self, *, first: bool) -> bool | None:
         """A slice begins: is it the first that we see of its picture? None where the picture is skipped."""
         if first and (self._has_slice or self._state is State.SKIPPING):
             self._end_picture()
