@@ -7,7 +7,7 @@ from typing import Final
 
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire import bitstream, rtcp
-from streamwatch.wire.depacketise import DEPACKETISERS, H264Depacketiser, JpegUnit, KeyUnit
+from streamwatch.wire.depacketise import DEPACKETISERS, JpegUnit, KeyUnit, Pictures
 from streamwatch.wire.fragments import take_run
 from streamwatch.wire.reorder import Reorder
 from streamwatch.wire.rtp import Order, RtpPacket, SequenceTracker, parse_rtp
@@ -29,8 +29,7 @@ class Keyframe:
 
 
 class Media:
-    """One session's media. `flowed` once there was a packet of the track's payload type; `size` of the latest
-    keyframe.
+    """One session's media. `flowed` once there was a packet of the track's payload type; `size` of the latest SPS.
 
     Raises LookError(media.unsupported_codec) where nobody reads that codec, and from every taking method
     LookError(media.too_large or media.no_keyframe).
@@ -42,7 +41,7 @@ class Media:
         made = DEPACKETISERS.get(track.codec)
         if made is None:
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, f"the video is {track.codec}, which is not decoded")
-        self.depacketiser = made(track.parameter_sets)
+        self.depacketiser = made.of(track.parameter_sets, track.fmtp)
         self.tracker = SequenceTracker()
         self.flowed = False
         self.bytes = 0  # RTP packets of our channel or port
@@ -78,7 +77,7 @@ class Media:
 
     def run(self, parser: RtspParser, channel: int) -> int:
         """Takes the fast way what is only more of an open unit, without the detour by way of events and packets."""
-        if self.keyframe is not None or not isinstance(self.depacketiser, H264Depacketiser):
+        if self.keyframe is not None or not isinstance(self.depacketiser, Pictures):
             return 0
         budget = MAX_MEDIA_BYTES - self.bytes
         packets, size = take_run(parser, self.tracker, self.depacketiser, channel, self._track.payload_type, budget)
@@ -100,12 +99,14 @@ class Media:
             return
         self.flowed = True
         self.depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
-        unit = self.depacketiser.pull()
-        if unit is not None:
-            self._accept(unit)
+        if isinstance(self.depacketiser, Pictures):
+            unit = self.depacketiser.pull()
+            if unit is not None:
+                self._accept(unit, self.depacketiser.size_of(unit.sps))
+        elif (picture := self.depacketiser.pull()) is not None:
+            self._accept(picture, picture.size)
 
-    def _accept(self, unit: KeyUnit | JpegUnit) -> None:
-        size = unit.size
+    def _accept(self, unit: KeyUnit | JpegUnit, size: bitstream.PictureSize) -> None:
         self.size = size.width, size.height
         bitstream.check_size(size, self._max_pixels)
         self.keyframe = Keyframe(self._track.codec, unit.data, size.width, size.height, unit.timestamp)

@@ -12,9 +12,8 @@ has `t_ms` (since the look began), `dir` ("in" from the device, "out" to it) and
     "data": "RTSP/1.0 200 OK\r\n…"       one message, or text that is none; Latin-1, so that every byte has a character
     "b64": "…"                           the same where it is not text
     "media": {"channel": 0, "bytes": 1412, "b64": "…"}   one interleaved packet: its size, and its first bytes; what is
-                                         missing is zeros. Without --with-picture all of a slice but its head,
-                                         and all of a JPEG, is zeros: order and sizes of packets and the parameter
-                                         sets stay, the picture goes
+                                         missing is zeros. Without --with-picture all of a slice but its head is zeros:
+                                         order and sizes of packets and the parameter sets stay, the picture goes
     "media_part": 700, "b64": "…"        a packet that was never completed: how much of it came
     "via": "rtp", "media": {"bytes": 1412, "b64": "…"}   a datagram by our RTP port, or by our RTCP port, "rtcp"
     "dial": true                         a new connection from here on, by the other transport
@@ -40,12 +39,12 @@ from streamwatch.clock import parse_rfc3339, rfc3339
 from streamwatch.errors import LookError, Reason, Step, UsageError
 from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
-from streamwatch.wire import sdp
 from streamwatch.wire.bitstream import MAX_PIXELS
 from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.redaction import MASK, Redactor, masked_url
 from streamwatch.wire.reduction import without_picture
 from streamwatch.wire.rtsp import Closed, Interleaved, RtspParser
+from streamwatch.wire.sdp import VideoTrack, parse_sdp, pick_video
 from streamwatch.wire.transport import parse_channels
 from streamwatch.wire.url import parse_address
 
@@ -205,7 +204,7 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
         elif chunk.via == DROPPED:
             parts = [{DROPPED: int(chunk.data)}]
         elif chunk.via != RTSP:
-            parts = [_datagram(chunk, incoming.jpeg_type, with_picture=with_picture)]
+            parts = [_datagram(chunk, incoming.track, with_picture=with_picture)]
         elif chunk.direction == "out":
             parts = [_text(redactor.message(chunk.data, 0))]
         else:
@@ -228,7 +227,7 @@ class _Incoming:
         self._raw = bytearray()  # from the last event on
         self._taken = 0  # position of its first byte
         self._broken = False
-        self.jpeg_type = sdp.STATIC_JPEG  # the payload type of JPEG
+        self.track: VideoTrack | None = None  # that the device described: it tells how to reduce
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The parts that `data` completes."""
@@ -250,20 +249,15 @@ class _Incoming:
                     stated = event.headers.get("Transport")
                     if stated is not None:
                         self._parser.channels = frozenset(c for c in parse_channels(stated) if c is not None)
-                    if event.body:
-                        self._described(event.body)
                     parts.append(_text(self._redactor.message(raw, len(event.body))))
+                    if event.body:
+                        with contextlib.suppress(LookError):
+                            self.track = pick_video(parse_sdp(event.body))
         except LookError:  # from here on the conversation is over: what broke it is kept, what follows is not
             self._broken = True
             parts.append(_text(self._redactor.message(bytes(self._raw[:MAX_TEXT]), 0)))
             self._raw.clear()
         return parts
-
-    def _described(self, body: bytes) -> None:
-        with contextlib.suppress(LookError):
-            track = sdp.pick_video(sdp.parse_sdp(body))
-            if track.codec == "mjpeg":
-                self.jpeg_type = track.payload_type
 
     def rest(self) -> list[dict[str, Any]]:
         """What was begun and never completed."""
@@ -279,7 +273,7 @@ class _Incoming:
     def _packet(self, packet: Interleaved) -> dict[str, Any]:
         kept = packet.payload
         if not self._with_picture:
-            kept = without_picture(kept, self.jpeg_type)
+            kept = without_picture(kept, self.track)
         return {"media": {"channel": packet.channel, "bytes": len(packet.payload), **_binary(kept.rstrip(b"\x00"))}}
 
     def _skipped(self, raw: bytes) -> list[dict[str, Any]]:
@@ -290,8 +284,8 @@ class _Incoming:
         return [_text(self._redactor.text(raw.decode("latin-1")).encode("latin-1"))]
 
 
-def _datagram(chunk: Chunk, jpeg_type: int, *, with_picture: bool) -> dict[str, Any]:
-    kept = chunk.data if with_picture or chunk.direction == "out" else without_picture(chunk.data, jpeg_type)
+def _datagram(chunk: Chunk, track: VideoTrack | None, *, with_picture: bool) -> dict[str, Any]:
+    kept = chunk.data if with_picture or chunk.direction == "out" else without_picture(chunk.data, track)
     return {"via": chunk.via, "media": {"bytes": len(chunk.data), **_binary(kept.rstrip(b"\x00"))}}
 
 

@@ -1,6 +1,6 @@
 """Stage 3, wire: RTP payloads -> whole JPEG pictures (RFC 2435). Every one of them is a keyframe.
 
-Push one packet, then pull until None; the states are those of `h264`:
+Push one packet, then pull until None; the states are those of `pictures`:
 
 - JOINED: at the start, or past the end of a picture: what comes first may be the middle of a picture, which is normal;
 - SKIPPING: something of this picture is missing; nothing is kept until the next one begins;
@@ -13,12 +13,12 @@ Of an interlaced stream one field is the picture: RFC 2435 sends each as a pictu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, Self
 
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire import jpeg
-from streamwatch.wire.depacketise.h264 import MAX_ACCESS_UNIT, MAX_PARTS, State
+from streamwatch.wire.depacketise.pictures import MAX_ACCESS_UNIT, MAX_PARTS, State
 from streamwatch.wire.jpeg import PictureSize, Tables
 from streamwatch.wire.rtp import RtpPacket
 
@@ -101,6 +101,11 @@ class JpegDepacketiser:
         self._size = 0  # bytes of scan data
         self._room = 0  # for them, beside the headers
         self._done: JpegUnit | None = None
+
+    @classmethod
+    def of(cls, parameter_sets: Iterable[bytes], fmtp: Mapping[str, str]) -> Self:  # noqa: ARG003 - as `Pictures`
+        """For a track as its description has it."""
+        return cls(parameter_sets)
 
     @property
     def state(self) -> State:
