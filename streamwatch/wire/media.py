@@ -29,7 +29,8 @@ class Keyframe:
 
 
 class Media:
-    """One session's media. `flowed` once there was a packet of the track's payload type; `size` of the latest SPS.
+    """One session's media. `flowed` once there was a packet of the track's payload type; `size` of the latest
+    keyframe.
 
     Raises LookError(media.unsupported_codec) where nobody reads that codec, and from every taking method
     LookError(media.too_large or media.no_keyframe).
