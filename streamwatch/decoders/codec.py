@@ -74,6 +74,8 @@ class Codecs:
             frames += context.decode(None)
             context.flush_buffers()
         except (MemoryError, av.error.MemoryError) as error:
+            if context.width * context.height > self._max_pixels:  # FFmpeg's H.265 decoder says "no memory" to that
+                raise self._explained(context, error) from error
             detail = "the decoder ran out of the memory it may use"
             raise LookError(Reason.OURS_MEMORY, detail, step=Step.DECODE) from error
         except (av.error.FFmpegError, ValueError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from streamwatch.decoders.luma import luma_of
 from streamwatch.decoders.still import decode_still
 from streamwatch.errors import LookError, Reason, Step
 from tests.decoders.streams import START, bomb, first_slice, keyframe, plane, street
+from tests.wire import camera_h265
 from tests.wire.jpeg_camera import encode_jpeg
 
 MAX_PIXELS = 8_900_000
@@ -148,3 +151,44 @@ def test_cameras_of_different_size_share_one_context(codecs: Codecs) -> None:
     for _ in range(3):
         assert codecs.decode("h264", small).luma.shape == (144, 176)
         assert codecs.decode("h264", large).luma.shape == (720, 1280)
+
+
+def h265(width: int, height: int, **options: int) -> bytes:
+    """An H.265 keyframe with its parameter sets."""
+    return b"".join(START + unit for unit in camera_h265.encode(width, height, pictures=1, **options)[0])
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (176, 144), (1920, 1080), (362, 250)])
+def test_h265_keyframe_gives_its_luma(codecs: Codecs, width: int, height: int) -> None:
+    """The cropped size, and the ramp that was encoded; H.264 pictures between change nothing."""
+    for _ in range(2):
+        luma = codecs.decode("h265", h265(width, height)).luma
+        assert luma.shape == (height, width)
+        assert np.abs(luma.mean(axis=0) - (np.linspace(30, 200, width) + 9.5)).max() < 8
+        assert codecs.decode("h264", keyframe(street())).luma.shape == (360, 640)
+
+
+def test_h265_over_max_pixels_is_too_large() -> None:
+    """Refused by size; the decoder is asked for no more than it may."""
+    assert reason_of(Codecs(max_pixels=640 * 359), h265(640, 360), "h265") is Reason.MEDIA_TOO_LARGE
+
+
+def test_h265_keyframe_without_one_of_its_sets_never_borrows_it(codecs: Codecs) -> None:
+    """The reused context still holds the last camera's VPS, SPS and PPS."""
+    units = camera_h265.encode(320, 256, pictures=1)[0]
+    codecs.decode("h265", b"".join(START + unit for unit in units))
+    for missing in range(3):
+        bare = b"".join(START + unit for number, unit in enumerate(units) if number != missing)
+        assert reason_of(codecs, bare, "h265") is Reason.MEDIA_BROKEN
+
+
+def test_h265_of_random_bytes_gives_a_picture_or_a_reason(codecs: Codecs) -> None:
+    """Whatever the bytes: nothing but LookError, and the next keyframe decodes."""
+    data = h265(320, 256)
+    for seed in range(100):
+        junk = bytearray(data)
+        for at in np.random.default_rng(seed).integers(0, len(data), 5):
+            junk[at] ^= 0x55
+        with contextlib.suppress(LookError):
+            assert codecs.decode("h265", bytes(junk)).luma.size > 0
+    assert codecs.decode("h265", data).luma.shape == (256, 320)
