@@ -20,7 +20,7 @@ import httpx
 
 from benchmarks.cameras import RunningFarm, farm
 from benchmarks.measure import BenchmarkError, Result, SampledCpu
-from benchmarks.service import RunningService, memory_mb, service
+from benchmarks.service import Memory, RunningService, memory, service
 from streamwatch.clock import parse_rfc3339, rfc3339
 
 US = 1_000_000
@@ -58,7 +58,7 @@ class _Watched:
     """What was seen from outside while the patrol ran."""
 
     lags_s: list[float] = field(default_factory=list)
-    memory: list[tuple[float, float]] = field(default_factory=list)  # seconds since the beginning, MB
+    memory: list[tuple[float, Memory]] = field(default_factory=list)  # seconds since the beginning
 
 
 def run(plan: Plan, cache: Path) -> Result:
@@ -113,7 +113,7 @@ async def _patrol(result: Result, plan: Plan, running: RunningFarm, watching: Ru
         watched.lags_s.append(metrics["streamwatch_patrol_lag_seconds"])
         meter.sample()
         if (len(watched.lags_s) - 1) % MEMORY_EVERY == 0:
-            watched.memory.append((now, memory_mb(watching.pid)))
+            watched.memory.append((now, memory(watching.pid)))
         await asyncio.sleep(SAMPLE_S)
     await faults
     cpu_s, wall_s = meter.sample(), time.monotonic() - begun
@@ -161,10 +161,12 @@ def _costs(
     add("cores_busy", cores)
     add("cpu_ms_per_look", cores * wall_s * 1000 / looks)
     half_s = wall_s / 2
-    late = [(at_s, mb) for at_s, mb in watched.memory if at_s >= half_s]
-    for _, mb in late:
-        add("rss_mb", mb)
-    add("rss_growth_mb_second_half", statistics.linear_regression(*zip(*late, strict=True)).slope * half_s)
+    late = [(at_s, used) for at_s, used in watched.memory if at_s >= half_s]
+    for _, used in late:
+        add("rss_mb", used.all_mb)
+        add("own_mb", used.own_mb)
+    slope = statistics.linear_regression([at_s for at_s, _ in late], [used.own_mb for _, used in late]).slope
+    add("own_growth_mb_second_half", slope * half_s)
 
 
 async def _truth(
@@ -227,8 +229,9 @@ def _sum(metrics: dict[str, float], prefix: str) -> float:
 
 NOTES: Sequence[str] = (
     "The farm runs beside the service on the same cores; cores_busy and cpu_ms_per_look are the service's processes.",
-    "rss_mb: proportional set size of all its processes, shared pages counted once, over the second half of the run; "
-    "rss_growth_mb_second_half: the slope of a line through them, times that half.",
+    "rss_mb: proportional set size of all its processes, shared pages counted once, over the second half of the run. "
+    "Its share of libraries grows when other programs that use them end; own_mb is what it allocated itself, and "
+    "own_growth_mb_second_half the slope of a line through that, times that half.",
     "missed_rounds counts rounds that came an interval late and everything that a bound made it drop. "
     "looks_over_planned is above 1 by the looks that confirm failures.",
     "worst_error_s_per_transition: of any village, down or unknown seconds by the API against the farm's log, divided "

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +95,27 @@ async def service(folder: Path, **settings: object) -> AsyncIterator[RunningServ
             await ended(process, END_S)
 
 
-def memory_mb(pid: int) -> float:
-    """Proportional set size of a process and all below it: what they share is counted once. MB of 10^6 bytes."""
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of a process and all below it, in MB of 10^6 bytes; what they share among themselves is counted once.
+
+    `all_mb` has their share of files too, libraries above all, and so moves with what else runs on the machine;
+    `own_mb` is what they allocated.
+    """
+
+    all_mb: float
+    own_mb: float
+
+
+def memory(pid: int) -> Memory:
+    """Proportional set sizes, as the kernel adds them up in smaps_rollup."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
         except OSError:  # ended meanwhile
             continue
-    total_kb = 0
+    total_kb = {"Pss:": 0, "Pss_Anon:": 0}
     wanted = {pid}
     while wanted:
         for one in wanted:
@@ -110,9 +123,11 @@ def memory_mb(pid: int) -> float:
                 rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
             except OSError:
                 continue
-            total_kb += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+            for name, kb, *_ in (line.split() for line in rollup.splitlines()[1:]):
+                if name in total_kb:
+                    total_kb[name] += int(kb)
         wanted = {child for child, parent in parents.items() if parent in wanted}
-    return total_kb * 1024 / 1e6
+    return Memory(total_kb["Pss:"] * 1024 / 1e6, total_kb["Pss_Anon:"] * 1024 / 1e6)
 
 
 def _tail(log: Path) -> str:

@@ -54,7 +54,7 @@ def run(plan: Planner, from_us: int, to_us: int, step_us: int = US // 4) -> list
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.sampled_from([10, 60, 300]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_camera_is_looked_at_once_an_interval(villages: int, cameras: int, interval_s: int) -> None:
     """Over ten intervals each camera gets exactly ten looks, exactly one interval apart."""
     plan = planner(Policy(interval_s=interval_s))
@@ -187,7 +187,7 @@ def test_windows_and_confirmations_shrink_with_the_interval() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 599), st.sampled_from([60, 120]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_camera_that_is_moved_is_never_waited_for_longer_than_an_interval(
     left: int, joined: int, moved_s: int, new_interval_s: int
 ) -> None:

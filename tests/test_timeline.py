@@ -111,14 +111,14 @@ def difference(history: History, now: int, module: types.ModuleType = timeline) 
     return None
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(histories())
 def test_r8_random_histories_equal_a_second_by_second_oracle(example: tuple[History, int]) -> None:
     """Goal R8: gaps, blips, confirmations, unknowns and late looks give exactly the seconds that the rules name."""
     assert difference(*example) is None
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None)
+@settings(max_examples=EXAMPLES // 3)
 @given(histories())
 def test_changed_tells_exactly_when_the_standing_must_be_written(example: tuple[History, int]) -> None:
     """Whoever writes only changed standings and remembers last looks elsewhere knows as much as who writes all."""
@@ -351,7 +351,7 @@ def test_longer_grace_than_before_changes_no_rule() -> None:
     assert (step.standing.state, step.standing.since_us) == (DOWN, 9)
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None)
+@settings(max_examples=EXAMPLES // 3)
 @given(histories(), st.integers(-20, 60), st.integers(0, 120), st.randoms())
 def test_assembled_window_has_no_hole_and_no_equal_neighbours(
     example: tuple[History, int], offset: int, length: int, dice: random.Random

@@ -108,7 +108,7 @@ class Ticks:
         )
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(st.lists(watched(), max_size=3), st.integers(-10, END), st.integers(0, END))
 def test_r8_rates_equal_a_tick_by_tick_oracle(cameras: list[Watched], start: int, length: int) -> None:
     """Goal R8: overlap, maintenance, gaps and time out of service: four sums, exactly, over any window."""
@@ -124,7 +124,7 @@ def test_r8_rates_equal_a_tick_by_tick_oracle(cameras: list[Watched], start: int
     assert oracle.same(rate(cameras, start, start + length))
 
 
-@settings(max_examples=EXAMPLES // 2, deadline=None)
+@settings(max_examples=EXAMPLES // 2)
 @given(st.lists(st.tuples(watched(PICTURE), segments()), max_size=3), st.integers(-10, END), st.integers(0, END))
 def test_r8_intact_rates_equal_a_tick_by_tick_oracle(
     cameras: list[tuple[Watched, list[Segment]]], start: int, length: int
@@ -147,7 +147,7 @@ def test_r8_intact_rates_equal_a_tick_by_tick_oracle(
     assert registered.same(found.of_registered)
 
 
-@settings(max_examples=EXAMPLES // 4, deadline=None)
+@settings(max_examples=EXAMPLES // 4)
 @given(st.lists(watched(), min_size=1, max_size=6), st.randoms())
 def test_r8_combining_is_associative_and_free_of_order(cameras: list[Watched], dice: random.Random) -> None:
     """The rate of a county is the sum of its villages', however they are grouped."""
@@ -161,7 +161,7 @@ def test_r8_combining_is_associative_and_free_of_order(cameras: list[Watched], d
     assert combine([whole]) == whole
 
 
-@settings(max_examples=EXAMPLES // 4, deadline=None)
+@settings(max_examples=EXAMPLES // 4)
 @given(st.lists(intervals, max_size=8), st.lists(intervals, max_size=8), st.randoms())
 def test_r8_merging_is_associative_order_free_and_idempotent(
     some: list[Interval], others: list[Interval], dice: random.Random
@@ -306,7 +306,7 @@ def test_days_of_changing_clocks_have_their_true_length(zone: str, day: str, hou
     assert len(windows(*first, By.HOUR, zone)) == hours
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.datetimes(datetime(1980, 1, 1), datetime(2040, 1, 1)),
     st.integers(1, 400 * 86_400 * US),

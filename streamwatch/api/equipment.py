@@ -15,6 +15,7 @@ from streamwatch.api.cursors import DEFAULT_LIMIT, Cursor, Limit, read_cursor, w
 from streamwatch.api.schemas import FacilityOut, LineOut, Page, PointOut, RecorderOut
 from streamwatch.model.scope import Scope
 from streamwatch.store.equipment import (
+    Asked,
     RecorderRow,
     get_facility,
     get_line,
@@ -134,17 +135,9 @@ async def _page(
     limit: int,
     cursor: str | None,
 ) -> Page[Out]:
-    after = read_cursor(cursor, str)
+    asked = Asked(limit + 1, read_cursor(cursor, str), sought.village, sought.region, sought.text)
     async with context.reader.begin() as conn:
-        rows = await listed(
-            conn,
-            scope,
-            limit=limit + 1,
-            after=after,
-            village=sought.village,
-            region=sought.region,
-            text=sought.text,
-        )
+        rows = await listed(conn, scope, asked)
     items = [shape(row) for row in rows[:limit]]
     more = len(rows) > limit
     return Page(items=items, next=write_cursor(_code(rows[limit - 1])) if more else None)

@@ -83,6 +83,20 @@ class FacilityRow:
     test_passed: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which part of a list: at most `limit` (1 to 501) by code, from the one behind `after`; None: no matter.
+
+    `village` and `region` are codes, `text` is a part of the name or the code.
+    """
+
+    limit: int
+    after: str | None = None
+    village: str | None = None
+    region: str | None = None
+    text: str | None = None
+
+
 _Query = Select[*tuple[Any, ...]]
 
 
@@ -101,67 +115,28 @@ _POINTS: Final = _placed(point, "kind", "longitude", "latitude", "key_point", "c
 _FACILITIES: Final = _placed(facility, "kind", "households", "installed_on", "tested_on", "test_passed")
 
 
-async def list_lines(
-    conn: AsyncConnection,
-    scope: Scope,
-    *,
-    limit: int,
-    after: str | None = None,
-    village: str | None = None,
-    region: str | None = None,
-    text: str | None = None,
-) -> list[LineRow]:
-    """Lines by code, from the one behind `after`; `village` and `region` are codes: lines on which something there
-    hangs. `limit` is 1 to 501. Removed ones are left out."""
-    where = await _where(conn, scope, village, region)
-    query = page(_LINES.where(_used(scope, where)), line.c.code, after, limit)
-    if text:
-        query = query.where(contains(text, line.c.name, line.c.code))
+async def list_lines(conn: AsyncConnection, scope: Scope, asked: Asked) -> list[LineRow]:
+    """Lines by code. Of a village or region: those on which something there hangs. Removed ones are left out."""
+    where = await _where(conn, scope, asked)
+    query = page(_LINES.where(_used(scope, where)), line.c.code, asked.after, asked.limit)
+    if asked.text:
+        query = query.where(contains(asked.text, line.c.name, line.c.code))
     return [LineRow(*row) for row in await conn.execute(query)]
 
 
-async def list_recorders(
-    conn: AsyncConnection,
-    scope: Scope,
-    *,
-    limit: int,
-    after: str | None = None,
-    village: str | None = None,
-    region: str | None = None,
-    text: str | None = None,
-) -> list[RecorderRow]:
+async def list_recorders(conn: AsyncConnection, scope: Scope, asked: Asked) -> list[RecorderRow]:
     """Recorders of the scope by code, as `list_lines`."""
-    rows = await _listed(conn, scope, _RECORDERS, recorder, limit, after, village, region, text)
-    return [RecorderRow(*row) for row in rows]
+    return [RecorderRow(*row) for row in await _listed(conn, scope, _RECORDERS, recorder, asked)]
 
 
-async def list_points(
-    conn: AsyncConnection,
-    scope: Scope,
-    *,
-    limit: int,
-    after: str | None = None,
-    village: str | None = None,
-    region: str | None = None,
-    text: str | None = None,
-) -> list[PointRow]:
+async def list_points(conn: AsyncConnection, scope: Scope, asked: Asked) -> list[PointRow]:
     """Planned points of the scope by code, as `list_lines`."""
-    return [PointRow(*row) for row in await _listed(conn, scope, _POINTS, point, limit, after, village, region, text)]
+    return [PointRow(*row) for row in await _listed(conn, scope, _POINTS, point, asked)]
 
 
-async def list_facilities(
-    conn: AsyncConnection,
-    scope: Scope,
-    *,
-    limit: int,
-    after: str | None = None,
-    village: str | None = None,
-    region: str | None = None,
-    text: str | None = None,
-) -> list[FacilityRow]:
+async def list_facilities(conn: AsyncConnection, scope: Scope, asked: Asked) -> list[FacilityRow]:
     """Facilities of the scope by code, as `list_lines`."""
-    rows = await _listed(conn, scope, _FACILITIES, facility, limit, after, village, region, text)
-    return [FacilityRow(*row) for row in rows]
+    return [FacilityRow(*row) for row in await _listed(conn, scope, _FACILITIES, facility, asked)]
 
 
 async def get_line(conn: AsyncConnection, scope: Scope, code: str) -> LineRow:
@@ -185,33 +160,21 @@ async def get_facility(conn: AsyncConnection, scope: Scope, code: str) -> Facili
     return FacilityRow(*await _one(conn, _FACILITIES.where(facility.c.code == code, within(scope)), "facility", code))
 
 
-async def _listed(
-    conn: AsyncConnection,
-    scope: Scope,
-    query: _Query,
-    table: Table,
-    limit: int,
-    after: str | None,
-    in_village: str | None,
-    in_region: str | None,
-    text: str | None,
-) -> Any:
-    query = page(query.where(within(scope)), table.c.code, after, limit)
-    query = query.where(await _where(conn, scope, in_village, in_region))
-    if text:
-        query = query.where(contains(text, table.c.name, table.c.code))
+async def _listed(conn: AsyncConnection, scope: Scope, query: _Query, table: Table, asked: Asked) -> Any:
+    query = page(query.where(within(scope)), table.c.code, asked.after, asked.limit)
+    query = query.where(await _where(conn, scope, asked))
+    if asked.text:
+        query = query.where(contains(asked.text, table.c.name, table.c.code))
     return await conn.execute(query)
 
 
-async def _where(
-    conn: AsyncConnection, scope: Scope, in_village: str | None, in_region: str | None
-) -> ColumnElement[bool]:
+async def _where(conn: AsyncConnection, scope: Scope, asked: Asked) -> ColumnElement[bool]:
     """A condition on `village`: it is the one asked for, and in the region asked for."""
     where: ColumnElement[bool] = true()
-    if in_village is not None:
-        where &= village.c.code == in_village
-    if in_region is not None:
-        where &= await inside(conn, scope, in_region)
+    if asked.village is not None:
+        where &= village.c.code == asked.village
+    if asked.region is not None:
+        where &= await inside(conn, scope, asked.region)
     return where
 
 

@@ -197,7 +197,7 @@ async def rates(world: World, path: str, window: tuple[int, int], key: str = "re
     }
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 async def test_every_microsecond_counts_where_the_camera_was(world: World, dice: random.Random) -> None:
     """Villages, regions, cameras and counts at an instant say what labelling every microsecond says; the villages

@@ -138,7 +138,7 @@ def test_rows_and_strings_without_end_are_bounded(monkeypatch: pytest.MonkeyPatc
     assert "has more than 2 texts" in refusal(GOOD)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_no_damage_breaks_the_reader(damage: list[tuple[int, int]]) -> None:
     """Whatever bytes are changed: a list, refusals or UsageError, never another error."""
@@ -157,7 +157,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(PIECES, max_size=25))
 def test_no_sheet_breaks_the_reader(pieces: list[str]) -> None:
     """Elements in any order and number, well-formed or not."""

@@ -41,7 +41,7 @@ def by_row(file: ParsedFile, first_lines: list[int]) -> ParsedFile:
     return msgspec.structs.replace(file, rows=rows, rejected=rejected, remarks=remarks)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TABLES)
 def test_three_files_of_one_table_are_one_list(table: list[tuple[str, ...]]) -> None:
     """Values, refusals and remarks are equal; only line numbers differ, and the remedies that name one."""

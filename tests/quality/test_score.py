@@ -15,7 +15,7 @@ from tests.decoders.streams import blurred, noisy, plane, street
 MINUTE = 60_000_000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(0, 300),
     width=st.integers(0, 400),

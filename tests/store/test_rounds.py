@@ -96,7 +96,7 @@ def read(packed: PackedHour) -> list[tuple[int, int, tuple[tuple[int, int, Mark]
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(added())
 def test_what_was_added_is_read_back(rows: list[tuple[int, int, list[Seen]]]) -> None:
     """Whatever was added in whatever order, the packed bytes give it back, each look not later than it was."""
@@ -109,7 +109,7 @@ def test_what_was_added_is_read_back(rows: list[tuple[int, int, list[Seen]]]) ->
     assert again.encode() == packed.encode()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(added())
 def test_adding_again_changes_nothing(rows: list[tuple[int, int, list[Seen]]]) -> None:
     """A repeated Report rewrites the same slots: the bytes stay the same."""
@@ -126,7 +126,7 @@ def test_adding_again_changes_nothing(rows: list[tuple[int, int, list[Seen]]]) -
     assert again.encode() == once
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(added())
 def test_last_keeps_of_each_camera_the_latest_look_of_each_mark(rows: list[tuple[int, int, list[Seen]]]) -> None:
     """What recovery reads is the same from the whole hour and from the little that is kept for long."""
@@ -206,7 +206,7 @@ def test_look_long_before_its_round_is_refused() -> None:
         PackedHour().add(DUE, 0, [Seen(1, DUE - 20_000 * S, None, Mark.OWN_ROW)])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda data: b"\x01" + data))
 def test_damaged_bytes_raise_value_error(data: bytes) -> None:
     """Whatever is in the row, reading it gives an hour or a ValueError."""

@@ -143,7 +143,7 @@ async def test_large_batches_are_written_in_full(settled: AsyncEngine) -> None:
         assert (await connection.execute(select(func.count()).select_from(observation))).scalar_one() == len(many)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms())
 async def test_segments_that_touch_a_window_are_found_whatever_came_before(
     settled: AsyncEngine, dice: random.Random

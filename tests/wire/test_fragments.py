@@ -93,7 +93,7 @@ def twisted(packet: bytes, how: int) -> bytes:
     return bytes(head) + rest
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     st.integers(0, 40),
     st.dictionaries(st.integers(0, 200), st.integers(0, 10), max_size=6),
