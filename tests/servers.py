@@ -35,15 +35,13 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
 Gst.init(None)
-clip, user, password, protocols = sys.argv[1:5]
+launch, user, password, protocols, codec = sys.argv[1:6]
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service("0")
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_shared(False)
-factory.set_launch(
-    f"( filesrc location={clip} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
-)
+factory.set_launch(launch)
 if protocols:
     factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, protocols))
 if user:
@@ -57,11 +55,20 @@ if user:
     permissions.add_permission_for_role("viewer", "media.factory.access", True)
     permissions.add_permission_for_role("viewer", "media.factory.construct", True)
     factory.set_permissions(permissions)
-server.get_mount_points().add_factory("/h264", factory)
+server.get_mount_points().add_factory(f"/{codec}", factory)
 server.attach(None)
 print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()
 """
+
+
+GST_JPEG = "multifilesrc location={clip} loop=true caps=image/jpeg,framerate=10/1"  # one file again and again
+GST_LAUNCH = {
+    "h264": "( filesrc location={clip} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )",
+    "h265": "( filesrc location={clip} ! qtdemux ! h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1 )",
+    "mjpeg": f"( {GST_JPEG} ! jpegparse ! rtpjpegpay name=pay0 )",  # as it is
+    "jpegenc": f"( {GST_JPEG} ! jpegdec ! jpegenc ! rtpjpegpay name=pay0 )",  # encoded anew
+}
 
 
 @dataclass(frozen=True)
@@ -92,13 +99,13 @@ def require(present: bool, what: str, install: str) -> None:
     pytest.skip(message)
 
 
-def encode_clip(source: Path, target: Path, seconds: float = 6.0) -> tuple[int, int]:
-    """`source` as H.264 without B-frames, a keyframe a second; gives width and height."""
+def encode_clip(source: Path, target: Path, seconds: float = 6.0, codec: str = "h264") -> tuple[int, int]:
+    """`source` as H.264 or H.265 without B-frames, a keyframe a second; gives width and height."""
     with av.open(str(source)) as found, av.open(str(target), "w") as made:
         video = found.streams.video[0]
-        stream = made.add_stream("libx264", rate=10)
+        stream = made.add_stream(f"libx{codec[1:]}", rate=10)
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
-        stream.options = {"g": "10", "bf": "0", "preset": "ultrafast", "crf": "24"}
+        stream.options = {"g": "10", "bf": "0", "preset": "ultrafast", "crf": "24", "x265-params": "log-level=none"}
         for number, frame in enumerate(found.decode(video)):
             if number >= seconds * 10:
                 break
@@ -112,9 +119,12 @@ def encode_clip(source: Path, target: Path, seconds: float = 6.0) -> tuple[int, 
 
 @contextlib.contextmanager
 def gstreamer(
-    clip: Path, size: tuple[int, int], user: str = "", password: str = "", protocols: str = ""
+    clip: Path, size: tuple[int, int], user: str = "", password: str = "", protocols: str = "", codec: str = "h264"
 ) -> Iterator[Running]:
-    """GStreamer's RTSP server, with Digest where a user is given; `protocols` TCP or UDP is the only one it does."""
+    """GStreamer's RTSP server, with Digest where a user is given; `protocols` TCP or UDP is the only one it does.
+
+    `codec` names what it does with the clip, see GST_LAUNCH.
+    """
     there = (
         subprocess.run(
             [GST_PYTHON, "-c", "import gi; gi.require_version('GstRtspServer', '1.0')"],
@@ -130,12 +140,14 @@ def gstreamer(
         "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good gstreamer1.0-plugins-bad",
     )
     process = subprocess.Popen(
-        [GST_PYTHON, "-c", GST_SERVER, str(clip), user, password, protocols], stdout=subprocess.PIPE, text=True
+        [GST_PYTHON, "-c", GST_SERVER, GST_LAUNCH[codec].format(clip=clip), user, password, protocols, codec],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        yield Running(f"rtsp://127.0.0.1:{port}/h264", port, *size)
+        yield Running(f"rtsp://127.0.0.1:{port}/{codec}", port, *size)
     finally:
         process.kill()
         process.wait()

@@ -20,10 +20,10 @@ PAGE = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 PUBLIC = [
     "DEPACKETISERS", "Address", "Ask", "Authenticator", "Closed", "Conversation", "Credentials", "Datagram", "Depth",
-    "H264Depacketiser", "Headers", "Interleaved", "KeyUnit", "Keyframe", "LookError", "LookFailure", "Order", "Origin",
-    "Reason", "Request", "Response", "RtpPacket", "RtspParser", "SequenceTracker", "SessionDescription", "Sps", "Step",
-    "Transport", "UsageError", "VideoTrack", "masked_url", "parse_address", "parse_rtp", "parse_sdp", "parse_sps",
-    "pick_video", "serialise", "split_annex_b",
+    "H264Depacketiser", "H265Depacketiser", "Headers", "Interleaved", "JpegDepacketiser", "JpegUnit", "KeyUnit",
+    "Keyframe", "LookError", "LookFailure", "Order", "Origin", "Reason", "Request", "Response", "RtpPacket",
+    "RtspParser", "SequenceTracker", "SessionDescription", "Sps", "Step", "Transport", "UsageError", "VideoTrack",
+    "masked_url", "parse_address", "parse_rtp", "parse_sdp", "parse_sps", "pick_video", "serialise", "split_annex_b",
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from streamwatch.decoders.still import is_whole, size_of
 from streamwatch.errors import LookError, Reason, Step
 
 DECODERS: Final = {
@@ -24,12 +25,16 @@ DECODERS: Final = {
     "h265": "hevc",
     "mjpeg": "mjpeg",
 }  # our name -> FFmpeg's; no other is opened
-FIRST_LIGHT: Final = frozenset({"h264"})  # what is decoded today; a wider set is the caller's decision
+KEYFRAMES: Final = frozenset({"h264", "h265", "mjpeg"})  # what a look brings; more is the caller's decision
 
 # Eight bits a sample, luma in plane 0 without anything between. Ten-bit pictures are unsupported, not broken.
 LUMA_FORMATS: Final = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12", "nv16"},
 )
+_PARAMETER_SETS: Final = {  # kinds of units, shift and mask of nal_unit_type in the header's first byte, names
+    "h264": ({7, 8}, 0, 0x1F, "SPS, PPS"),  # H.264 clause 7.3.1, table 7-1
+    "h265": ({32, 33, 34}, 1, 0x3F, "VPS, SPS, PPS"),  # H.265 clause 7.3.1.2, table 7-1
+}
 BYTES_PER_PIXEL: Final = 6  # what decoding takes: two pictures of 1.5 bytes a pixel, motion and error tables
 
 
@@ -44,7 +49,7 @@ class Picture:
 class Codecs:
     """One decoder context a codec, reused from keyframe to keyframe and thrown away after any failure."""
 
-    def __init__(self, *, max_pixels: int, allowed: frozenset[str] = FIRST_LIGHT) -> None:
+    def __init__(self, *, max_pixels: int, allowed: frozenset[str] = KEYFRAMES) -> None:
         self._max_pixels = max_pixels
         self._allowed = allowed
         self._contexts: dict[str, VideoCodecContext] = {}
@@ -59,14 +64,18 @@ class Codecs:
             known = ", ".join(sorted(self._allowed))
             detail = f"{codec} is not decoded here, only {known}"
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, detail, step=Step.DECODE)
-        if codec == "h264":
-            _require_own_parameter_sets(data)
+        if codec in _PARAMETER_SETS:
+            _require_own_parameter_sets(codec, data)
+        if codec == "mjpeg":
+            self._check_jpeg(bytes(data))
         context = self._contexts.pop(codec, None) or self._open(codec)
         try:
             frames = context.decode(av.Packet(bytes(data)))
             frames += context.decode(None)
             context.flush_buffers()
         except (MemoryError, av.error.MemoryError) as error:
+            if context.width * context.height > self._max_pixels:  # FFmpeg's H.265 decoder says "no memory" to that
+                raise self._explained(context, error) from error
             detail = "the decoder ran out of the memory it may use"
             raise LookError(Reason.OURS_MEMORY, detail, step=Step.DECODE) from error
         except (av.error.FFmpegError, ValueError) as error:
@@ -75,11 +84,22 @@ class Codecs:
         self._contexts[codec] = context
         return picture
 
+    def _check_jpeg(self, data: bytes) -> None:
+        """FFmpeg gives a picture of whatever memory holds for a JPEG without a scan, and no size with a refusal."""
+        size = size_of("mjpeg", data)
+        if size is not None and size[0] * size[1] > self._max_pixels:
+            detail = f"{size[0]}x{size[1]} is over the limit of {self._max_pixels} pixels"
+            raise LookError(Reason.MEDIA_TOO_LARGE, detail, step=Step.DECODE)
+        if size is None or not is_whole("mjpeg", data):
+            raise LookError(Reason.MEDIA_BROKEN, "the JPEG has no frame header, no scan or no end", step=Step.DECODE)
+
     def _open(self, codec: str) -> VideoCodecContext:
         context = cast("VideoCodecContext", CodecContext.create(DECODERS[codec], "r"))
         context.thread_count = 1
         context.thread_type = "NONE"
         context.options = {"max_pixels": str(self._max_pixels)}
+        if codec == "mjpeg":  # FFmpeg paints over a damaged JPEG otherwise, and does not say so
+            context.options["err_detect"] = "explode"
         return context
 
     def _explained(self, context: VideoCodecContext, error: Exception) -> LookError:
@@ -114,19 +134,20 @@ def _first_whole(frames: list[VideoFrame], context: VideoCodecContext) -> Pictur
     raise LookError(Reason.MEDIA_BROKEN, "the decoder made no picture of the keyframe", step=Step.DECODE)
 
 
-def _require_own_parameter_sets(data: bytes | memoryview) -> None:
+def _require_own_parameter_sets(codec: str, data: bytes | memoryview) -> None:
     """A context keeps the parameter sets of the camera before: a keyframe that brings none would be read with those."""
     head = bytes(data[:65_536])  # parameter sets come first; 64 KiB is the cap of sprop-parameter-sets
+    wanted, shift, mask, names = _PARAMETER_SETS[codec]
     kinds = set()
     at = head.find(b"\x00\x00\x01")
     while at >= 0 and at + 3 < len(head):
-        kinds.add(head[at + 3] & 0x1F)  # nal_unit_type, H.264 section 7.3.1
-        if kinds >= {7, 8}:  # sequence and picture parameter set, table 7-1
+        kinds.add(head[at + 3] >> shift & mask)
+        if kinds >= wanted:
             return
         at = head.find(b"\x00\x00\x01", at + 3)
     raise LookError(
         Reason.MEDIA_BROKEN,
-        "the keyframe came without its parameter sets (SPS, PPS), in band or in the SDP",
+        f"the keyframe came without its parameter sets ({names}), in band or in the SDP",
         step=Step.DECODE,
     )
 

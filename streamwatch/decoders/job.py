@@ -26,9 +26,9 @@ LENGTH: Final = struct.Struct("!I")
 class DecodeJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """One keyframe to decode and score.
 
-    `data` is one access unit as an Annex B byte stream (start codes), with the parameter sets it needs in front, at
-    most 4 MiB. `codec` is h264, h265 or mjpeg. `previous` is the fingerprint of the look before, or None. `at_us` is
-    the start of this look.
+    `data` is one access unit as an Annex B byte stream (start codes), with the parameter sets it needs in front, or one
+    JPEG file, at most 4 MiB. `codec` is h264, h265 or mjpeg. `previous` is the fingerprint of the look before, or None.
+    `at_us` is the start of this look.
     """
 
     codec: str

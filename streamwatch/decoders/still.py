@@ -36,7 +36,7 @@ def decode_still(name: str, data: bytes, max_pixels: int) -> VideoFrame:
     if size is not None and size[0] * size[1] > max_pixels:
         detail = f"{size[0]}x{size[1]} is over the limit of {max_pixels} pixels: save the picture smaller"
         raise LookError(Reason.MEDIA_TOO_LARGE, detail, step=Step.DECODE)
-    if not _whole(name, data):
+    if not is_whole(name, data):
         raise LookError(Reason.MEDIA_BROKEN, "the file ends in the middle of its picture", step=Step.DECODE)
     context = cast("VideoCodecContext", CodecContext.create(name, "r"))
     context.thread_count = 1
@@ -84,7 +84,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _whole(name: str, data: bytes) -> bool:
+def is_whole(name: str, data: bytes) -> bool:
     """Not cut short, where the format tells its end and FFmpeg does not look. A JPEG's end marker stands behind the
     scan: that of a preview in the header does not count."""
     if name == "gif":

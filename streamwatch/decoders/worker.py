@@ -32,6 +32,12 @@ from streamwatch.quality import score
 HEADROOM_BYTES: Final = 160 * 2**20
 MAX_DESCRIPTOR: Final = 4096  # the zygote starts with the descriptors it was given and opens a handful
 
+_JUNK: Final = {  # keyframes in name only: parameter sets, and a slice of an IDR picture
+    "h264": b"\x00\x00\x00\x01\x67\x00\x00\x00\x01\x68\x00\x00\x00\x01\x65\xff",
+    "h265": b"\x00\x00\x01\x40\x01\x00\x00\x01\x42\x01\x00\x00\x01\x44\x01\x00\x00\x01\x26\x01\xff",
+    "mjpeg": bytes.fromhex("ffd8ffc0000b080010001001011100ffda0008010100003f0000ffd9"),  # 16x16, grey, no tables
+}
+
 
 def serve(fd: int, *, max_pixels: int, headroom_bytes: int, jail_required: bool) -> None:
     """Locks this process in, says Hello on `fd`, and answers jobs until the other side closes. Never raises for a job.
@@ -90,10 +96,10 @@ def warm_up() -> None:
     first = score(y, None, 0)
     score(np.repeat(np.repeat(y[:64, :64], 8, 0), 8, 1), first.fingerprint, 60_000_000)
     codecs = Codecs(max_pixels=64 * 64)
-    junk = b"\x00\x00\x00\x01\x67\x00\x00\x00\x01\x68\x00\x00\x00\x01\x65\xff"  # an SPS, a PPS and an IDR in name only
-    with contextlib.suppress(LookError):
-        codecs.decode("h264", junk)
-    job = DecodeJob("h264", junk, None, 0)
+    for codec, junk in _JUNK.items():
+        with contextlib.suppress(LookError):
+            codecs.decode(codec, junk)
+    job = DecodeJob("h264", _JUNK["h264"], None, 0)
     decode_job(framed(job)[LENGTH.size :])
     framed(answer(codecs, job))
 

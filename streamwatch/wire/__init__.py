@@ -26,7 +26,14 @@ from streamwatch.wire.ask import Ask
 from streamwatch.wire.auth import Authenticator
 from streamwatch.wire.bitstream import Sps, parse_sps, split_annex_b
 from streamwatch.wire.conversation import Conversation
-from streamwatch.wire.depacketise import DEPACKETISERS, H264Depacketiser, KeyUnit
+from streamwatch.wire.depacketise import (
+    DEPACKETISERS,
+    H264Depacketiser,
+    H265Depacketiser,
+    JpegDepacketiser,
+    JpegUnit,
+    KeyUnit,
+)
 from streamwatch.wire.media import Keyframe
 from streamwatch.wire.redaction import masked_url
 from streamwatch.wire.rtp import Order, RtpPacket, SequenceTracker, parse_rtp
@@ -46,8 +53,11 @@ __all__ = [
     "Datagram",
     "Depth",
     "H264Depacketiser",
+    "H265Depacketiser",
     "Headers",
     "Interleaved",
+    "JpegDepacketiser",
+    "JpegUnit",
     "KeyUnit",
     "Keyframe",
     "LookError",

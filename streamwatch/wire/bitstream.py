@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from streamwatch.errors import LookError, Reason
 
@@ -75,6 +75,19 @@ class BitReader:
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
 
+class PictureSize(Protocol):
+    """Of a sequence parameter set of H.264 or H.265: pixels as coded, and after cropping."""
+
+    @property
+    def coded_width(self) -> int: ...
+    @property
+    def coded_height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sps:
     """What a look needs of a sequence parameter set. `width` and `height` are pixels after cropping."""
@@ -104,19 +117,19 @@ def parse_sps(nal: bytes) -> Sps:
         raise ValueError(f"a sequence parameter set of {len(nal)} bytes; {MAX_PARAMETER_SET} are the most")
     read = BitReader(unescape(nal[1:]))
     profile, _, level = read.bits(8), read.bits(8), read.bits(8)
-    sps_id = _at_most(read.ue(), 31, "seq_parameter_set_id")
+    sps_id = at_most(read.ue(), 31, "seq_parameter_set_id")
     chroma, separate_planes, bit_depth = 1, False, 8
     if profile in _HIGH_PROFILES:
-        chroma = _at_most(read.ue(), 3, "chroma_format_idc")
+        chroma = at_most(read.ue(), 3, "chroma_format_idc")
         separate_planes = read.flag() if chroma == 3 else False
-        bit_depth = 8 + _at_most(read.ue(), 6, "bit_depth_luma_minus8")
-        _at_most(read.ue(), 6, "bit_depth_chroma_minus8")
+        bit_depth = 8 + at_most(read.ue(), 6, "bit_depth_luma_minus8")
+        at_most(read.ue(), 6, "bit_depth_chroma_minus8")
         read.bits(1)  # qpprime_y_zero_transform_bypass_flag
         if read.flag():
             _skip_scaling_lists(read, 12 if chroma == 3 else 8)
-    _at_most(read.ue(), 12, "log2_max_frame_num_minus4")
+    at_most(read.ue(), 12, "log2_max_frame_num_minus4")
     _skip_picture_order_count(read)
-    reference_frames = _at_most(read.ue(), 16, "max_num_ref_frames")
+    reference_frames = at_most(read.ue(), 16, "max_num_ref_frames")
     read.bits(1)  # gaps_in_frame_num_value_allowed_flag
     across, down = read.ue() + 1, read.ue() + 1
     frame_mbs_only = read.flag()
@@ -147,7 +160,8 @@ def parse_sps(nal: bytes) -> Sps:
     )
 
 
-def _at_most(value: int, most: int, name: str) -> int:
+def at_most(value: int, most: int, name: str) -> int:
+    """`value`. Raises ValueError where it is above `most`."""
     if value > most:
         raise ValueError(f"{name} {value} is above {most}")
     return value
@@ -165,14 +179,14 @@ def _skip_scaling_lists(read: BitReader, count: int) -> None:
 
 
 def _skip_picture_order_count(read: BitReader) -> None:
-    kind = _at_most(read.ue(), 2, "pic_order_cnt_type")
+    kind = at_most(read.ue(), 2, "pic_order_cnt_type")
     if kind == 0:
-        _at_most(read.ue(), 12, "log2_max_pic_order_cnt_lsb_minus4")
+        at_most(read.ue(), 12, "log2_max_pic_order_cnt_lsb_minus4")
     elif kind == 1:
         read.bits(1)  # delta_pic_order_always_zero_flag
         read.se()
         read.se()
-        for _ in range(_at_most(read.ue(), 255, "num_ref_frames_in_pic_order_cnt_cycle")):
+        for _ in range(at_most(read.ue(), 255, "num_ref_frames_in_pic_order_cnt_cycle")):
             read.se()
 
 
@@ -184,7 +198,7 @@ def parse_pps_ids(nal: bytes) -> tuple[int, int]:
     if len(nal) > MAX_PARAMETER_SET:
         raise ValueError(f"a picture parameter set of {len(nal)} bytes; {MAX_PARAMETER_SET} are the most")
     read = BitReader(unescape(nal[1:16]))
-    return _at_most(read.ue(), 255, "pic_parameter_set_id"), _at_most(read.ue(), 31, "seq_parameter_set_id")
+    return at_most(read.ue(), 255, "pic_parameter_set_id"), at_most(read.ue(), 31, "seq_parameter_set_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +214,7 @@ def peek_slice(nal: bytes) -> SliceHead:
     """The head of a slice from the first bytes of its NAL unit, header included. Raises ValueError."""
     read = BitReader(unescape(nal[1:24]))
     first = read.ue()
-    return SliceHead(first, _at_most(read.ue(), 9, "slice_type"), _at_most(read.ue(), 255, "pic_parameter_set_id"))
+    return SliceHead(first, at_most(read.ue(), 9, "slice_type"), at_most(read.ue(), 255, "pic_parameter_set_id"))
 
 
 def is_recovery_point(nal: bytes) -> bool:
@@ -218,7 +232,7 @@ def is_recovery_point(nal: bytes) -> bool:
     return False
 
 
-def check_size(sps: Sps, max_pixels: int = MAX_PIXELS) -> None:
+def check_size(sps: PictureSize, max_pixels: int = MAX_PIXELS) -> None:
     """Raises LookError(media.too_large) where a decoder must not be asked to make room for such a picture."""
     sides = (sps.width, sps.height, sps.coded_width, sps.coded_height)
     if min(sides) < MIN_SIDE or max(sides) > MAX_SIDE or sps.coded_width * sps.coded_height > max_pixels:

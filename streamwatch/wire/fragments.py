@@ -1,28 +1,25 @@
-"""Stage 3, wire: the fast path for what most bytes of a look are: fragments in the middle of one large H.264 unit.
+"""Stage 3, wire: the fast path for what most bytes of a look are: fragments in the middle of one large unit.
 
-It takes a run of complete packets that all of the slow path (`rtsp`, `rtp`, `depacketise.h264`) would only append to
+It takes a run of complete packets that all of the slow path (`rtsp`, `rtp`, `depacketise`) would only append to
 the unit that is open. All else is left to it: first and last fragments, gaps, other channels, whatever is odd. Both
 give the same outcome for the same bytes, which is tested; without it a look costs twice as much.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
-from streamwatch.wire.depacketise.h264 import FU_A, H264Depacketiser
+from streamwatch.wire.depacketise.pictures import Pictures
 from streamwatch.wire.rtp import SequenceTracker
 from streamwatch.wire.rtsp import FRAME_HEADER, RtspParser
 
-_PREFIX: Final = struct.Struct("!BBHBBHIIBB")  # "$", channel, length; RTP's fixed header; FU indicator, FU header
-_HEAD: Final = FRAME_HEADER + 14  # bytes of it: what follows is picture
 _PLAIN: Final = 0x80  # RTP version 2 and nothing else
 
 
 def take_run(
     parser: RtspParser,
     tracker: SequenceTracker,
-    depacketiser: H264Depacketiser,
+    depacketiser: Pictures,
     channel: int,
     payload_type: int,
     budget: int,
@@ -36,8 +33,9 @@ def take_run(
     expected, ssrc = tracker.position()
     at, end = begin, len(buffer)
     taken = media = kept = 0
-    unpack = _PREFIX.unpack_from
-    while at + _HEAD <= end and taken < places:
+    prefix, header, mask, kind = depacketiser.SHAPE
+    unpack, head = prefix.unpack_from, FRAME_HEADER + header
+    while at + head <= end and taken < places:
         dollar, found, length, first, second, sequence, clock, source, indicator, flags = unpack(buffer, at)
         after = at + FRAME_HEADER + length
         if (
@@ -45,20 +43,20 @@ def take_run(
             or sequence != expected
             or second != payload_type  # without marker
             or flags > 0x3F  # neither start nor end
-            or indicator & 0x9F != FU_A  # and no forbidden bit
+            or indicator & mask != kind
             or clock != timestamp
             or source != ssrc
             or first != _PLAIN
             or found != channel
             or dollar != 0x24
-            or length < 14
+            or length < header
             or media + length > budget
-            or kept + length - 14 > room
+            or kept + length - header > room
         ):
             break
         if parts is not None:
-            parts.append(buffer[at + _HEAD : after])
-            kept += length - 14
+            parts.append(buffer[at + head : after])
+            kept += length - header
         taken += 1
         media += length
         expected = (sequence + 1) & 0xFFFF

@@ -7,7 +7,7 @@ from typing import Final
 
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire import bitstream, rtcp
-from streamwatch.wire.depacketise import DEPACKETISERS, KeyUnit
+from streamwatch.wire.depacketise import DEPACKETISERS, JpegUnit, KeyUnit, Pictures
 from streamwatch.wire.fragments import take_run
 from streamwatch.wire.reorder import Reorder
 from streamwatch.wire.rtp import Order, RtpPacket, SequenceTracker, parse_rtp
@@ -19,7 +19,7 @@ MAX_MEDIA_BYTES: Final = 8 * 2**20  # without a keyframe: 20 s of 3 Mbit/s, long
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """The first whole keyframe. `data` is Annex B: parameter sets, then all slices of one picture."""
+    """The first whole keyframe. `data` is Annex B (parameter sets, then all slices of one picture), or a JPEG file."""
 
     codec: str
     data: bytes
@@ -29,7 +29,8 @@ class Keyframe:
 
 
 class Media:
-    """One session's media. `flowed` once there was a packet of the track's payload type; `size` of the latest SPS.
+    """One session's media. `flowed` once there was a packet of the track's payload type; `size` of the latest
+    keyframe.
 
     Raises LookError(media.unsupported_codec) where nobody reads that codec, and from every taking method
     LookError(media.too_large or media.no_keyframe).
@@ -41,7 +42,7 @@ class Media:
         made = DEPACKETISERS.get(track.codec)
         if made is None:
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, f"the video is {track.codec}, which is not decoded")
-        self.depacketiser = made(track.parameter_sets)
+        self.depacketiser = made.of(track.parameter_sets, track.fmtp)
         self.tracker = SequenceTracker()
         self.flowed = False
         self.bytes = 0  # RTP packets of our channel or port
@@ -77,7 +78,7 @@ class Media:
 
     def run(self, parser: RtspParser, channel: int) -> int:
         """Takes the fast way what is only more of an open unit, without the detour by way of events and packets."""
-        if self.keyframe is not None:
+        if self.keyframe is not None or not isinstance(self.depacketiser, Pictures):
             return 0
         budget = MAX_MEDIA_BYTES - self.bytes
         packets, size = take_run(parser, self.tracker, self.depacketiser, channel, self._track.payload_type, budget)
@@ -99,15 +100,17 @@ class Media:
             return
         self.flowed = True
         self.depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
-        unit = self.depacketiser.pull()
-        if unit is not None:
-            self._accept(unit)
+        if isinstance(self.depacketiser, Pictures):
+            unit = self.depacketiser.pull()
+            if unit is not None:
+                self._accept(unit, self.depacketiser.size_of(unit.sps))
+        elif (picture := self.depacketiser.pull()) is not None:
+            self._accept(picture, picture.size)
 
-    def _accept(self, unit: KeyUnit) -> None:
-        sps = bitstream.parse_sps(unit.sps)
-        self.size = sps.width, sps.height
-        bitstream.check_size(sps, self._max_pixels)
-        self.keyframe = Keyframe(self._track.codec, unit.data, sps.width, sps.height, unit.timestamp)
+    def _accept(self, unit: KeyUnit | JpegUnit, size: bitstream.PictureSize) -> None:
+        self.size = size.width, size.height
+        bitstream.check_size(size, self._max_pixels)
+        self.keyframe = Keyframe(self._track.codec, unit.data, size.width, size.height, unit.timestamp)
 
     def _check_bytes(self) -> None:
         if self.bytes > MAX_MEDIA_BYTES and self.keyframe is None:

@@ -1,31 +1,44 @@
-"""Stage 3, wire: an RTP packet of H.264 without its picture: same length, slices zero but for their heads.
+"""Stage 3, wire: an RTP packet without its picture: same length, zeros for what shows something.
 
-What decides a look stays: RTP header, kinds of units, parameter sets, the head of each slice.
+What decides a look stays. Of H.264 and H.265: RTP header, kinds of units, parameter sets, the head of each slice. Of
+JPEG: RTP header, the headers of RFC 2435 with their tables, and the marker of its end.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from streamwatch.wire import bitstream
+from streamwatch.wire import bitstream, bitstream_h265, jpeg
 from streamwatch.wire.depacketise.h264 import FU_A, STAP_A
+from streamwatch.wire.depacketise.h265 import AGGREGATION, DON, DON_DIFFERENCE, FRAGMENTATION, is_numbered
+from streamwatch.wire.depacketise.jpeg import MAIN_HEADER, OWN_TABLES, RESTART_HEADER, RESTARTS, TABLES_HEADER
 from streamwatch.wire.rtp import parse_rtp
+from streamwatch.wire.sdp import STATIC_JPEG, VideoTrack
 
 SLICE_HEAD: Final = 24  # bytes: header, and the first fields of the slice header with their emulation prevention
 OTHER_HEAD: Final = 64  # bytes of what is no RTP: RTCP reports are shorter, and hold no picture
 
+MAX_TABLES: Final = 4 * 128  # bytes of quantisation tables, RFC 2435 section 3.1.8
+
 _SLICES: Final = frozenset({1, 2, 3, 4, 5})  # table 7-1, with data partitions
 
 
-def without_picture(packet: bytes) -> bytes:
-    """A packet of the same length that leads to the same outcome and shows nothing."""
+def without_picture(packet: bytes, track: VideoTrack | None = None) -> bytes:
+    """A packet of the same length that leads to the same outcome and shows nothing. None: taken as H.264, or JPEG."""
     parsed = parse_rtp(packet)
     if parsed is None or 192 <= packet[1] <= 223:  # RTCP, RFC 5761 section 4
         return packet[:OTHER_HEAD] + bytes(max(0, len(packet) - OTHER_HEAD))
     payload = parsed.payload
     padding = packet[-1] if packet[0] & 0x20 else 0
     header = packet[: len(packet) - padding - len(payload)]
-    return header + _payload(payload) + packet[len(packet) - padding :]
+    jpeg_type = track.payload_type if track is not None and track.codec == "mjpeg" else STATIC_JPEG
+    if parsed.payload_type == jpeg_type:
+        reduced = _jpeg(payload)
+    elif track is not None and track.codec == "h265":
+        reduced = _payload_h265(payload, numbered=is_numbered(track.fmtp))
+    else:
+        reduced = _payload(payload)
+    return header + reduced + packet[len(packet) - padding :]
 
 
 def _payload(payload: bytes) -> bytes:
@@ -41,6 +54,17 @@ def _payload(payload: bytes) -> bytes:
     if bitstream.START_CODE[1:] in payload:
         return bitstream.START_CODE[1:].join(map(_delimited, payload.split(bitstream.START_CODE[1:])))
     return _unit(payload)
+
+
+def _jpeg(payload: bytes) -> bytes:
+    if len(payload) < MAIN_HEADER:
+        return payload
+    head = MAIN_HEADER + (RESTART_HEADER if payload[4] >= RESTARTS else 0)
+    if payload[1:4] == b"\x00\x00\x00" and payload[5] >= OWN_TABLES:  # the first fragment
+        length = int.from_bytes(payload[head + 2 : head + TABLES_HEADER])
+        head += TABLES_HEADER + min(length, MAX_TABLES)
+    reduced = _head(payload, head)
+    return reduced[:-2] + jpeg.EOI if payload.endswith(jpeg.EOI) else reduced
 
 
 def _unit(unit: bytes) -> bytes:
@@ -68,3 +92,38 @@ def _aggregate(payload: bytes) -> bytes:
 
 def _head(unit: bytes, size: int) -> bytes:
     return unit[:size] + bytes(max(0, len(unit) - size))
+
+
+def _payload_h265(payload: bytes, *, numbered: bool) -> bytes:
+    kind = bitstream_h265.kind_of(payload) if payload else 0
+    if kind == FRAGMENTATION and len(payload) >= 3:
+        if payload[2] & 0x3F > bitstream_h265.LAST_SLICE:
+            return payload
+        return _head(payload, 1 + SLICE_HEAD if payload[2] & 0x80 else 3)  # 3 bytes of header stand for 2
+    if kind == AGGREGATION:
+        return _aggregate_h265(payload, numbered=numbered)
+    if bitstream.START_CODE[1:] in payload:
+        parts = payload.split(bitstream.START_CODE[1:])
+        return bitstream.START_CODE[1:].join(_unit_h265(unit)[:-2] + unit[-2:] for unit in parts)
+    return _unit_h265(payload)
+
+
+def _unit_h265(unit: bytes) -> bytes:
+    if unit and bitstream_h265.LAST_SLICE < bitstream_h265.kind_of(unit) < AGGREGATION:
+        return unit
+    return _head(unit, SLICE_HEAD)
+
+
+def _aggregate_h265(payload: bytes, *, numbered: bool) -> bytes:
+    parts = [payload[: bitstream_h265.HEADER]]
+    at = bitstream_h265.HEADER
+    number = DON if numbered else 0
+    while at + number + 2 <= len(payload):
+        parts.append(payload[at : at + number])
+        at += number
+        number = DON_DIFFERENCE if numbered else 0
+        size = payload[at] << 8 | payload[at + 1]
+        parts += (payload[at : at + 2], _unit_h265(payload[at + 2 : at + 2 + size]))
+        at += 2 + size
+    parts.append(payload[at:])
+    return b"".join(parts)

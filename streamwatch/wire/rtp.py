@@ -24,6 +24,7 @@ class RtpPacket(NamedTuple):
     timestamp: int  # of the stream's own clock, 32 bits
     ssrc: int
     payload: bytes
+    extension: bytes = b""  # of the header, section 5.3.1, from its profile on; ONVIF says a JPEG's size in one
 
 
 def parse_rtp(data: bytes) -> RtpPacket | None:
@@ -34,6 +35,7 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
     first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
     at = FIXED_HEADER
     end = size
+    extension = b""
     if first != 0x80:  # not the plain case: version 2, no padding, no extension, no CSRC
         if first >> 6 != 2:
             return None
@@ -41,14 +43,15 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
         if first & 0x10:  # extension, section 5.3.1: profile, length in words
             if at + 4 > size:
                 return None
-            at += 4 + (data[at + 2] << 8 | data[at + 3]) * 4
+            begin, at = at, at + 4 + (data[at + 2] << 8 | data[at + 3]) * 4
+            extension = data[begin:at]
         if first & 0x20:  # padding: the last byte counts itself
             if not data[-1]:
                 return None
             end -= data[-1]
         if at > end:
             return None
-    return RtpPacket(second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[at:end])
+    return RtpPacket(second > 0x7F, second & 0x7F, sequence, timestamp, ssrc, data[at:end], extension)
 
 
 class Order(Enum):

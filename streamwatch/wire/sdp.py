@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
-from streamwatch.wire import bitstream
+from streamwatch.wire import bitstream, bitstream_h265, jpeg
 from streamwatch.wire.url import MAX_URL, Origin, is_absolute, parse_address
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
@@ -23,8 +23,16 @@ MAX_SPROP: Final = 64 * 1024  # characters of parameter sets; real ones have und
 CONTROL_ALL: Final = "*"  # RFC 2326 section C.1.1
 
 CODECS: Final = {"H264": "h264", "H265": "h265", "HEVC": "h265", "JPEG": "mjpeg"}  # rtpmap names -> ours
+STATIC_JPEG: Final = 26  # RFC 3551 table 5
+_SPROP: Final[dict[str, tuple[tuple[str, ...], frozenset[int]]]] = {  # parameters of fmtp, and kinds of their units
+    "h264": (("sprop-parameter-sets",), frozenset({bitstream.SPS, bitstream.PPS})),
+    "h265": (
+        ("sprop-vps", "sprop-sps", "sprop-pps"),
+        frozenset({bitstream_h265.VPS, bitstream_h265.SPS, bitstream_h265.PPS}),
+    ),
+}
 STATIC_VIDEO: Final = {
-    26: ("JPEG", 90_000),
+    STATIC_JPEG: ("JPEG", 90_000),
     31: ("H261", 90_000),
     32: ("MPV", 90_000),
     34: ("H263", 90_000),
@@ -35,6 +43,8 @@ MAX_CLOCK: Final = 10_000_000  # Hz; a rate that is 0 or above is not believed
 _MEDIA_LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s*(.*)")  # TP-LINK: "application/TP-LINK 0 RTP/AVP smart/1/90000"
 _RTPMAP = re.compile(r"\s*([0-9]{1,3})\s+([^/\s]+)(?:\s*/\s*([0-9]+))?")
 _FMTP = re.compile(r"\s*([0-9]{1,3})(?:\s+(.*))?", re.DOTALL)
+_DIMENSIONS = re.compile(r"\s*([0-9]{1,5})\s*,\s*([0-9]{1,5})\s*")  # GStreamer's a=x-dimensions:2560,1440
+_FRAME_SIZE = re.compile(r"\s*([0-9]{1,3})\s+([0-9]{1,5})-([0-9]{1,5})\s*")  # 3GPP TS 26.234 clause 5.3.3.2
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)*(?:[^/?#]*)")
 
 
@@ -74,7 +84,9 @@ class VideoTrack:
     clock_rate: int  # Hz
     control: str | None
     fmtp: dict[str, str] = field(default_factory=dict)  # names in lower case
-    parameter_sets: tuple[bytes, ...] = ()  # NAL units; often wrong: those in the stream win
+    parameter_sets: tuple[
+        bytes, ...
+    ] = ()  # NAL units; of mjpeg its frame header with the size; those in the stream win
 
 
 def parse_sdp(body: bytes) -> SessionDescription:
@@ -145,7 +157,7 @@ def _tracks(media: Media, own: _Formats, others: list[_Formats]) -> list[VideoTr
         scopes = [own, *others] if name in CODECS else [own]
         fmtp = _pairs(next((scope.fmtp[number] for scope in scopes if number in scope.fmtp), ""))
         codec = CODECS.get(name, _plain(name.lower())[:20])
-        sets = _parameter_sets(fmtp) if codec == "h264" else ()
+        sets = _frame_header(media, number) if codec == "mjpeg" else _parameter_sets(fmtp, codec)
         tracks.append(VideoTrack(codec, number, rate, media.get("control"), fmtp, sets))
     return tracks
 
@@ -155,16 +167,39 @@ def _pairs(text: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in parts if name.strip()}
 
 
-def _parameter_sets(fmtp: dict[str, str]) -> tuple[bytes, ...]:
-    """SPS and PPS of sprop-parameter-sets: bad base64 left out, Annex B (gw, V380) and trailing zeros taken off."""
+def _parameter_sets(fmtp: dict[str, str], codec: str) -> tuple[bytes, ...]:
+    """SPS and PPS of sprop-parameter-sets (RFC 6184), VPS, SPS and PPS of sprop-vps, -sps, -pps (RFC 7798 section 7.1).
+
+    Bad base64 is left out, Annex B (gw, V380) and trailing zeros are taken off.
+    """
+    names, kinds = _SPROP.get(codec, ((), frozenset()))
+    stated = ",".join(fmtp.get(name, "")[:MAX_SPROP] for name in names)
     units: list[bytes] = []
-    for text in fmtp.get("sprop-parameter-sets", "")[:MAX_SPROP].split(","):
+    for text in stated.split(","):
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4))
         except (binascii.Error, ValueError):
             continue
         units += bitstream.split_annex_b(raw)
-    return tuple(unit for unit in units if unit[0] & 0x1F in {bitstream.SPS, bitstream.PPS})
+    kind_of = bitstream_h265.kind_of if codec == "h265" else _kind_of_h264
+    return tuple(unit for unit in units if kind_of(unit) in kinds)
+
+
+def _kind_of_h264(unit: bytes) -> int:
+    return unit[0] & 0x1F
+
+
+def _frame_header(media: Media, number: int) -> tuple[bytes, ...]:
+    """The size of a JPEG whose own header has no room for it, as a frame header; nothing where none is said."""
+    for key, value in media.attributes:
+        sides = ("", "")
+        if key == "x-dimensions" and (found := _DIMENSIONS.fullmatch(value)):
+            sides = found[1], found[2]
+        elif key == "framesize" and (found := _FRAME_SIZE.fullmatch(value)) and int(found[1]) == number:
+            sides = found[2], found[3]
+        if all(side and 0 < int(side) <= jpeg.MAX_SIDE for side in sides):
+            return (jpeg.frame_header(int(sides[0]), int(sides[1])),)
+    return ()
 
 
 def base_url(origin: Origin, request_url: str, content_base: str | None, content_location: str | None) -> str:

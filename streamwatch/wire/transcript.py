@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -43,6 +44,7 @@ from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.redaction import MASK, Redactor, masked_url
 from streamwatch.wire.reduction import without_picture
 from streamwatch.wire.rtsp import Closed, Interleaved, RtspParser
+from streamwatch.wire.sdp import VideoTrack, parse_sdp, pick_video
 from streamwatch.wire.transport import parse_channels
 from streamwatch.wire.url import parse_address
 
@@ -202,7 +204,7 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
         elif chunk.via == DROPPED:
             parts = [{DROPPED: int(chunk.data)}]
         elif chunk.via != RTSP:
-            parts = [_datagram(chunk, with_picture=with_picture)]
+            parts = [_datagram(chunk, incoming.track, with_picture=with_picture)]
         elif chunk.direction == "out":
             parts = [_text(redactor.message(chunk.data, 0))]
         else:
@@ -225,6 +227,7 @@ class _Incoming:
         self._raw = bytearray()  # from the last event on
         self._taken = 0  # position of its first byte
         self._broken = False
+        self.track: VideoTrack | None = None  # that the device described: it tells how to reduce
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The parts that `data` completes."""
@@ -247,6 +250,9 @@ class _Incoming:
                     if stated is not None:
                         self._parser.channels = frozenset(c for c in parse_channels(stated) if c is not None)
                     parts.append(_text(self._redactor.message(raw, len(event.body))))
+                    if event.body:
+                        with contextlib.suppress(LookError):
+                            self.track = pick_video(parse_sdp(event.body))
         except LookError:  # from here on the conversation is over: what broke it is kept, what follows is not
             self._broken = True
             parts.append(_text(self._redactor.message(bytes(self._raw[:MAX_TEXT]), 0)))
@@ -267,7 +273,7 @@ class _Incoming:
     def _packet(self, packet: Interleaved) -> dict[str, Any]:
         kept = packet.payload
         if not self._with_picture:
-            kept = without_picture(kept)
+            kept = without_picture(kept, self.track)
         return {"media": {"channel": packet.channel, "bytes": len(packet.payload), **_binary(kept.rstrip(b"\x00"))}}
 
     def _skipped(self, raw: bytes) -> list[dict[str, Any]]:
@@ -278,8 +284,8 @@ class _Incoming:
         return [_text(self._redactor.text(raw.decode("latin-1")).encode("latin-1"))]
 
 
-def _datagram(chunk: Chunk, *, with_picture: bool) -> dict[str, Any]:
-    kept = chunk.data if with_picture or chunk.direction == "out" else without_picture(chunk.data)
+def _datagram(chunk: Chunk, track: VideoTrack | None, *, with_picture: bool) -> dict[str, Any]:
+    kept = chunk.data if with_picture or chunk.direction == "out" else without_picture(chunk.data, track)
     return {"via": chunk.via, "media": {"bytes": len(chunk.data), **_binary(kept.rstrip(b"\x00"))}}
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from streamwatch.decoders.codec import Codecs
+from streamwatch.decoders.luma import luma_of
+from streamwatch.decoders.still import decode_still
 from streamwatch.errors import LookError, Reason, Step
 from tests.decoders.streams import START, bomb, first_slice, keyframe, plane, street
+from tests.wire import camera_h265
+from tests.wire.jpeg_camera import encode_jpeg
 
 MAX_PIXELS = 8_900_000
 
@@ -45,9 +51,37 @@ def test_ten_bit_is_unsupported_not_broken(codecs: Codecs) -> None:
 
 
 def test_codec_outside_the_allow_list_is_unsupported(codecs: Codecs) -> None:
-    """FFmpeg has some hundred decoders; av1 and gif are not even opened, h265 not before the caller says so."""
-    for name in ("av1", "gif", "h265", "mjpeg", ""):
+    """FFmpeg has some hundred decoders; av1, gif and mpeg4 are not even opened."""
+    for name in ("av1", "gif", "mpeg4", ""):
         assert reason_of(codecs, keyframe(street()), name) is Reason.MEDIA_UNSUPPORTED_CODEC
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_jpeg_gives_the_luma_that_a_file_of_it_has(codecs: Codecs, kind: int) -> None:
+    """Level by level, one after another in different sizes, and with tables of its own each time."""
+    for size, quality in (((640, 360), 90), ((176, 144), 30), ((1280, 720), 75), ((640, 360), 90)):
+        file = encode_jpeg(*size, kind, quality=quality)
+        assert np.array_equal(codecs.decode("mjpeg", file).luma, luma_of(decode_still("mjpeg", file, MAX_PIXELS)))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_every_truncation_of_a_jpeg_is_broken_never_a_picture(codecs: Codecs, restarts: bool) -> None:
+    """Also where an end marker was set behind what came; the next whole one decodes."""
+    file = encode_jpeg(320, 240, restarts=restarts)
+    scan = file.index(b"\xff\xda")
+    for cut in [*range(scan, len(file) - 60, (len(file) - scan) // 40), len(file) - 60]:
+        assert reason_of(codecs, file[:cut] + b"\xff\xd9", "mjpeg") is Reason.MEDIA_BROKEN, cut
+    assert codecs.decode("mjpeg", file).luma.shape == (240, 320)
+
+
+def test_a_jpeg_that_claims_a_giant_is_too_large(codecs: Codecs) -> None:
+    """By its own header, or by one that hides behind the scan of a small one."""
+    file = encode_jpeg(320, 240)
+    at = file.index(b"\xff\xc0") + 5
+    giant = file[:at] + b"\xff\xdc\xff\xdc" + file[at + 4 :]
+    assert reason_of(codecs, giant, "mjpeg") is Reason.MEDIA_TOO_LARGE
+    assert reason_of(codecs, file[:-2] + giant[2:], "mjpeg") in {Reason.MEDIA_TOO_LARGE, Reason.MEDIA_BROKEN}
+    assert codecs.decode("mjpeg", file).luma.shape == (240, 320)
 
 
 @pytest.mark.parametrize("slices", [1, 4])
@@ -117,3 +151,44 @@ def test_cameras_of_different_size_share_one_context(codecs: Codecs) -> None:
     for _ in range(3):
         assert codecs.decode("h264", small).luma.shape == (144, 176)
         assert codecs.decode("h264", large).luma.shape == (720, 1280)
+
+
+def h265(width: int, height: int, **options: int) -> bytes:
+    """An H.265 keyframe with its parameter sets."""
+    return b"".join(START + unit for unit in camera_h265.encode(width, height, pictures=1, **options)[0])
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (176, 144), (1920, 1080), (362, 250)])
+def test_h265_keyframe_gives_its_luma(codecs: Codecs, width: int, height: int) -> None:
+    """The cropped size, and the ramp that was encoded; H.264 pictures between change nothing."""
+    for _ in range(2):
+        luma = codecs.decode("h265", h265(width, height)).luma
+        assert luma.shape == (height, width)
+        assert np.abs(luma.mean(axis=0) - (np.linspace(30, 200, width) + 9.5)).max() < 8
+        assert codecs.decode("h264", keyframe(street())).luma.shape == (360, 640)
+
+
+def test_h265_over_max_pixels_is_too_large() -> None:
+    """Refused by size; the decoder is asked for no more than it may."""
+    assert reason_of(Codecs(max_pixels=640 * 359), h265(640, 360), "h265") is Reason.MEDIA_TOO_LARGE
+
+
+def test_h265_keyframe_without_one_of_its_sets_never_borrows_it(codecs: Codecs) -> None:
+    """The reused context still holds the last camera's VPS, SPS and PPS."""
+    units = camera_h265.encode(320, 256, pictures=1)[0]
+    codecs.decode("h265", b"".join(START + unit for unit in units))
+    for missing in range(3):
+        bare = b"".join(START + unit for number, unit in enumerate(units) if number != missing)
+        assert reason_of(codecs, bare, "h265") is Reason.MEDIA_BROKEN
+
+
+def test_h265_of_random_bytes_gives_a_picture_or_a_reason(codecs: Codecs) -> None:
+    """Whatever the bytes: nothing but LookError, and the next keyframe decodes."""
+    data = h265(320, 256)
+    for seed in range(100):
+        junk = bytearray(data)
+        for at in np.random.default_rng(seed).integers(0, len(data), 5):
+            junk[at] ^= 0x55
+        with contextlib.suppress(LookError):
+            assert codecs.decode("h265", bytes(junk)).luma.size > 0
+    assert codecs.decode("h265", data).luma.shape == (256, 320)

@@ -22,6 +22,7 @@ from streamwatch.decoders.job import MAX_KEYFRAME_BYTES, DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Reason
 from tests.decoders.streams import bomb, keyframe, noisy, street
+from tests.wire.jpeg_camera import encode_jpeg
 
 GOOD = keyframe(street())
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -80,6 +81,15 @@ async def test_keyframe_is_decoded_and_scored(one: DecoderPool) -> None:
     second = await one.score(job(previous=first.fingerprint, at_us=301_000_000))
     assert second.reference_us == 1_000_000
     assert {found.name: found.value for found in second.measures}["same_textured"] == 1.0
+
+
+async def test_jpeg_is_decoded_and_scored_too(one: DecoderPool) -> None:
+    """Behind the same door, up to the largest picture of either type, and a keyframe of H.264 after it."""
+    for width, height, kind in ((640, 360, 1), (4096, 2160, 0), (4096, 2160, 1)):
+        found = await one.score(DecodeJob("mjpeg", encode_jpeg(width, height, kind), None, 0))
+        assert (found.failure, found.width, found.height) == (None, width, height)
+        assert len(found.measures) > 5
+    assert reason_of(await one.score(job())) is None
 
 
 async def test_bad_pictures_cost_no_worker(one: DecoderPool) -> None:

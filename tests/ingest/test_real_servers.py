@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from streamwatch.clock import SystemClock
+from streamwatch.decoders.job import DecodeJob
+from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import Reason, Step
 from streamwatch.ingest.session import Heard, Limits, converse
 from streamwatch.model.look import Depth, Transport
@@ -49,6 +51,14 @@ def gst_both(clip: Clip) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
+def gst_h265(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    path = tmp_path_factory.mktemp("clips") / "vtest_h265.mp4"
+    size = encode_clip(shared_data / "media" / "vtest.avi", path, codec="h265")
+    with gstreamer(path, size, codec="h265") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def vlc_server(clip: Clip) -> Iterator[Running]:
     with vlc(*clip) as running:
         yield running
@@ -59,11 +69,11 @@ async def hear(url: str, transport: Transport = Transport.AUTO, prefer: Transpor
     return await converse(ask, Limits(), clock=SystemClock(), guard=Guard())
 
 
-def is_up(heard: Heard, running: Running, transport: str) -> None:
+def is_up(heard: Heard, running: Running, transport: str, codec: str = "h264") -> None:
     """A whole keyframe of the right codec and size, by that transport."""
     assert heard.failure is None
     assert heard.keyframe is not None
-    assert (heard.codec, heard.width, heard.height) == ("h264", running.width, running.height)
+    assert (heard.codec, heard.width, heard.height) == (codec, running.width, running.height)
     assert heard.transport == transport
 
 
@@ -116,6 +126,36 @@ async def test_gstreamer_with_both_does_what_is_asked(gst_both: Running, transpo
     """Pinned or preferred."""
     is_up(await hear(gst_both.url, transport), gst_both, transport.value)
     is_up(await hear(gst_both.url, prefer=transport), gst_both, transport.value)
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
+async def test_h265_is_up_and_its_picture_is_scored(gst_h265: Running, transport: Transport) -> None:
+    """GStreamer's rtph265pay over both transports, decoded and measured in the jail."""
+    heard = await hear(gst_h265.url, transport)
+    is_up(heard, gst_h265, transport.value, "h265")
+    assert heard.keyframe is not None
+    pool = DecoderPool(workers=1)
+    await pool.start()
+    try:
+        result = await pool.score(DecodeJob(heard.keyframe.codec, heard.keyframe.data, None, 0))
+    finally:
+        await pool.aclose()
+    assert (result.failure, result.width, result.height) == (None, gst_h265.width, gst_h265.height)
+    assert result.measures
+
+
+def test_probe_of_h265_scores_a_picture(gst_h265: Running) -> None:
+    """As a person would ask."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streamwatch", "probe", gst_h265.url, "--json"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert (found["state"], found["codec"], found["width"], found["height"]) == (
+        "up", "h265", gst_h265.width, gst_h265.height,
+    )  # fmt: skip
+    assert found["measures"]
 
 
 async def test_gstreamer_hears_the_farewell(gst_udp: Running) -> None:

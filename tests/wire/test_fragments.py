@@ -12,7 +12,7 @@ from streamwatch.model.look import Depth
 from streamwatch.wire import fragments as fast
 from streamwatch.wire import media as media_module
 from streamwatch.wire.conversation import Ask, Conversation
-from streamwatch.wire.depacketise import h264
+from streamwatch.wire.depacketise import pictures
 from tests.wire.camera import URL, encode, frame, packetise, rtp
 from tests.wire.test_conversation import GOOD, outcome
 
@@ -119,7 +119,7 @@ def test_both_ways_give_the_same(
             pieces.append(frame(twisted(packet, twists[index]) if index in twists else packet))
     media = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(h264, "MAX_ACCESS_UNIT", cap)
+        patch.setattr(pictures, "MAX_ACCESS_UNIT", cap)
         slow, none = talk(media, [], patch, slow=True)
         quick, _ = talk(media, cuts, patch, slow=False)
     assert none == 0

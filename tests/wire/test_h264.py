@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamwatch.wire.depacketise import DEPACKETISERS, h264
-from streamwatch.wire.depacketise.h264 import H264Depacketiser, KeyUnit, State
+from streamwatch.wire.depacketise import DEPACKETISERS, H264Depacketiser, KeyUnit, pictures
+from streamwatch.wire.depacketise.pictures import State
 from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
 from tests.wire.camera import Picture, encode, fragments, packetise, rtp, units_of
 from tests.wire.test_bitstream import Bits, sps
@@ -133,7 +133,9 @@ def test_in_band_parameter_sets_win_over_the_description() -> None:
 def test_sets_of_the_description_leave_room_for_those_in_band() -> None:
     """However many there were, they go when the stream's own come."""
     own = [sps(sps_id=20), Bits().ue(0).ue(20).u(8, 0).nal(0x68), *vcl(PICTURES[0])]
-    (unit,) = run(packetise([own]), H264Depacketiser([sps(sps_id=number) for number in range(h264.MAX_PARAMETER_SETS)]))
+    (unit,) = run(
+        packetise([own]), H264Depacketiser([sps(sps_id=number) for number in range(pictures.MAX_PARAMETER_SETS)])
+    )
     assert unit.sps == own[0]
 
 
@@ -298,7 +300,7 @@ def test_broken_payloads_cost_their_picture_only(payloads: list[bytes]) -> None:
 
 def test_endless_fragments_stop_at_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The access unit's cap drops the picture, and what was kept with it."""
-    monkeypatch.setattr(h264, "MAX_ACCESS_UNIT", 5000)
+    monkeypatch.setattr(pictures, "MAX_ACCESS_UNIT", 5000)
     depacketiser = H264Depacketiser((SPS, PPS))
     assert run([rtp(piece, 1 + index, 0) for index, piece in enumerate(ENDLESS)], depacketiser) == []
     assert (depacketiser.broken, depacketiser.state) == (1, State.SKIPPING)
@@ -306,7 +308,7 @@ def test_endless_fragments_stop_at_the_cap(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_tiny_fragments_stop_at_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million one-byte fragments would cost more for their objects than for their bytes."""
-    monkeypatch.setattr(h264, "MAX_PARTS", 100)
+    monkeypatch.setattr(pictures, "MAX_PARTS", 100)
     depacketiser = H264Depacketiser((SPS, PPS))
     run([rtp(piece, 1 + index, 0) for index, piece in enumerate(fragments(IDR, 1)[:300])], depacketiser)
     assert (depacketiser.broken, depacketiser.state) == (1, State.SKIPPING)
@@ -315,9 +317,9 @@ def test_tiny_fragments_stop_at_their_number(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_cap_itself_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture of exactly the cap passes, one byte more does not."""
     size = sum(4 + len(unit) for unit in vcl(PICTURES[0]))
-    monkeypatch.setattr(h264, "MAX_ACCESS_UNIT", size)
+    monkeypatch.setattr(pictures, "MAX_ACCESS_UNIT", size)
     assert len(run(packetise(PICTURES))) == 1
-    monkeypatch.setattr(h264, "MAX_ACCESS_UNIT", size - 1)
+    monkeypatch.setattr(pictures, "MAX_ACCESS_UNIT", size - 1)
     assert run(packetise(PICTURES)) == []
 
 
@@ -326,7 +328,7 @@ def test_a_flood_of_parameter_sets_is_bounded() -> None:
     depacketiser = H264Depacketiser()
     flood = [sps(sps_id=number) for number in range(32)]
     run([rtp(unit, 1 + index, 0) for index, unit in enumerate(flood)], depacketiser)
-    assert len(depacketiser._sps) == h264.MAX_PARAMETER_SETS
+    assert len(depacketiser._sps) == pictures.MAX_PARAMETER_SETS
 
 
 def test_the_state_has_four_names() -> None:
@@ -396,4 +398,4 @@ def test_any_payloads_are_survived_and_memory_is_bounded(packets: list[tuple[byt
             assert unit.data.startswith(b"\x00\x00\x00\x01" + unit.sps + b"\x00\x00\x00\x01")
         if depacketiser.state is State.SKIPPING:
             assert depacketiser._parts == []
-        assert depacketiser._size <= h264.MAX_ACCESS_UNIT
+        assert depacketiser._size <= pictures.MAX_ACCESS_UNIT

@@ -98,7 +98,6 @@ def test_setups(name: str, channel: int, session: str) -> None:
         ("live555_stale_session", None, Step.FIRST_KEYFRAME, True),
         ("recorder_busy", Reason.RTSP_BUSY, Step.SETUP, False),
         ("reolink_nothing_flows", Reason.MEDIA_NO_DATA, Step.FIRST_KEYFRAME, False),
-        ("tplink_h265", Reason.MEDIA_UNSUPPORTED_CODEC, Step.DESCRIBE, False),
         ("v4l2rtspserver_media_before_play", None, Step.FIRST_KEYFRAME, True),
         ("vlc_tcp_refused", Reason.RTSP_TRANSPORT, Step.SETUP, False),
     ],
@@ -113,6 +112,21 @@ def test_looks(name: str, reason: Reason | None, step: Step, flowed: bool) -> No
         assert (talked.step, talked.width, talked.height) == (step, 640, 360)
     else:
         assert failed(talked) == (reason, step)
+
+
+@pytest.mark.parametrize("name", ["gstreamer_mjpeg_large"])
+def test_large_mjpeg(name: str) -> None:
+    """Its size is what the description says, as its packets have no room for it."""
+    talked = replay(load((DATA / f"{name}.jsonl").read_text("utf-8")))
+    assert talked.keyframe is not None and talked.failure is None
+    assert (talked.codec, talked.width, talked.height) == ("mjpeg", 2560, 1440)
+
+
+def test_tplink_describes_h265_and_the_look_goes_on() -> None:
+    """The recording ends there; we would set up its track."""
+    name = "tplink_h265"
+    talked = replay(load((DATA / f"{name}.jsonl").read_text("utf-8")))
+    assert (talked.failure, talked.finished, talked.codec, talked.step) == (None, False, "h265", Step.SETUP)
 
 
 def test_every_transcript_is_listed_and_used() -> None:

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamwatch.wire.depacketise.h264 import H264Depacketiser, KeyUnit
+from streamwatch.wire.depacketise.h264 import H264Depacketiser
+from streamwatch.wire.depacketise.h265 import H265Depacketiser
+from streamwatch.wire.depacketise.jpeg import JpegDepacketiser, JpegUnit
+from streamwatch.wire.depacketise.pictures import KeyUnit, Pictures
 
-DEPACKETISERS: Final = {"h264": H264Depacketiser}
+DEPACKETISERS: Final[dict[str, type[Pictures] | type[JpegDepacketiser]]] = {
+    "h264": H264Depacketiser,
+    "h265": H265Depacketiser,
+    "mjpeg": JpegDepacketiser,
+}
 
-__all__ = ["DEPACKETISERS", "H264Depacketiser", "KeyUnit"]
+__all__ = [
+    "DEPACKETISERS",
+    "H264Depacketiser",
+    "H265Depacketiser",
+    "JpegDepacketiser",
+    "JpegUnit",
+    "KeyUnit",
+    "Pictures",
+]
