@@ -6,6 +6,7 @@ JPEG: RTP header, the headers of RFC 2435 with their tables, and the marker of i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from streamwatch.wire import bitstream, bitstream_h265, jpeg
@@ -50,7 +51,7 @@ def _payload(payload: bytes) -> bytes:
             return payload
         return _head(payload, 2 + SLICE_HEAD if payload[1] & 0x80 else 2)
     if kind == STAP_A:
-        return _aggregate(payload)
+        return _aggregate(payload, 1, _unit)
     if bitstream.START_CODE[1:] in payload:
         return bitstream.START_CODE[1:].join(map(_delimited, payload.split(bitstream.START_CODE[1:])))
     return _unit(payload)
@@ -79,12 +80,16 @@ def _delimited(unit: bytes) -> bytes:
     return reduced[:-2] + unit[-2:]
 
 
-def _aggregate(payload: bytes) -> bytes:
-    parts = [payload[:1]]
-    at = 1
-    while at + 2 <= len(payload):
+def _aggregate(payload: bytes, at: int, reduced: Callable[[bytes], bytes], first: int = 0, further: int = 0) -> bytes:
+    """Units from `at` on, each behind its size of two bytes; before that, bytes that stay."""
+    parts = [payload[:at]]
+    number = first
+    while at + number + 2 <= len(payload):
+        parts.append(payload[at : at + number])
+        at += number
+        number = further
         size = payload[at] << 8 | payload[at + 1]
-        parts += (payload[at : at + 2], _unit(payload[at + 2 : at + 2 + size]))
+        parts += (payload[at : at + 2], reduced(payload[at + 2 : at + 2 + size]))
         at += 2 + size
     parts.append(payload[at:])
     return b"".join(parts)
@@ -101,7 +106,8 @@ def _payload_h265(payload: bytes, *, numbered: bool) -> bytes:
             return payload
         return _head(payload, 1 + SLICE_HEAD if payload[2] & 0x80 else 3)  # 3 bytes of header stand for 2
     if kind == AGGREGATION:
-        return _aggregate_h265(payload, numbered=numbered)
+        numbers = (DON, DON_DIFFERENCE) if numbered else (0, 0)
+        return _aggregate(payload, bitstream_h265.HEADER, _unit_h265, *numbers)
     if bitstream.START_CODE[1:] in payload:
         parts = payload.split(bitstream.START_CODE[1:])
         return bitstream.START_CODE[1:].join(_unit_h265(unit)[:-2] + unit[-2:] for unit in parts)
@@ -112,18 +118,3 @@ def _unit_h265(unit: bytes) -> bytes:
     if unit and bitstream_h265.LAST_SLICE < bitstream_h265.kind_of(unit) < AGGREGATION:
         return unit
     return _head(unit, SLICE_HEAD)
-
-
-def _aggregate_h265(payload: bytes, *, numbered: bool) -> bytes:
-    parts = [payload[: bitstream_h265.HEADER]]
-    at = bitstream_h265.HEADER
-    number = DON if numbered else 0
-    while at + number + 2 <= len(payload):
-        parts.append(payload[at : at + number])
-        at += number
-        number = DON_DIFFERENCE if numbered else 0
-        size = payload[at] << 8 | payload[at + 1]
-        parts += (payload[at : at + 2], _unit_h265(payload[at + 2 : at + 2 + size]))
-        at += 2 + size
-    parts.append(payload[at:])
-    return b"".join(parts)

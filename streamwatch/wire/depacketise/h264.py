@@ -49,7 +49,7 @@ class H264Depacketiser(Pictures):
         elif kind == FU_A:
             self._fragment(payload)
         elif kind == STAP_A:
-            self._aggregate(payload)
+            self._aggregate(payload, 1)
         elif kind == 0 and payload.startswith((b"\x00\x00\x01", START_CODE)):
             self._units(bitstream.split_annex_b(payload))  # V380: Annex B within one payload
         elif kind in _NOT_OURS:
@@ -65,21 +65,6 @@ class H264Depacketiser(Pictures):
     def _unfragmented(self, payload: bytes) -> tuple[int, bytes, bytes]:
         kind = payload[1] & 0x1F
         return kind, bytes((payload[0] & 0xE0 | kind,)), payload[2:]
-
-    def _aggregate(self, payload: bytes) -> None:
-        at, end = 1, len(payload)
-        units = []
-        while at < end:
-            if at + 2 > end:
-                return self._damage()
-            size = payload[at] << 8 | payload[at + 1]
-            at += 2
-            if at + size > end:
-                return self._damage()
-            if size:
-                units.append(payload[at : at + size])
-            at += size
-        return self._units(units)
 
     def _non_slice(self, kind: int, unit: bytes) -> None:
         if not bitstream.SEI <= kind <= bitstream.DELIMITER:

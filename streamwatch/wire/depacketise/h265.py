@@ -76,7 +76,8 @@ class H265Depacketiser(Pictures):
         elif kind == FRAGMENTATION:
             self._fragment(payload)
         elif kind == AGGREGATION:
-            self._aggregate(payload)
+            numbers = (DON, DON_DIFFERENCE) if self._numbered else (0, 0)
+            self._aggregate(payload, bitstream_h265.HEADER, *numbers)
         elif payload.startswith((b"\x00\x00\x01", START_CODE)):  # no header: nuh_temporal_id_plus1 is never 0
             self._units(bitstream.split_annex_b(payload))
         elif kind > FRAGMENTATION:
@@ -99,25 +100,6 @@ class H265Depacketiser(Pictures):
         kind = payload[2] & 0x3F
         header = bytes((payload[0] & 0x81 | kind << 1, payload[1]))
         return kind, header, payload[3 + DON if self._numbered else 3 :]
-
-    def _aggregate(self, payload: bytes) -> None:
-        at, end = bitstream_h265.HEADER, len(payload)
-        number = DON
-        units = []
-        while at < end:
-            if self._numbered:
-                at += number
-                number = DON_DIFFERENCE
-            if at + 2 > end:
-                return self._damage()
-            size = payload[at] << 8 | payload[at + 1]
-            at += 2
-            if at + size > end:
-                return self._damage()
-            if size:
-                units.append(payload[at : at + size])
-            at += size
-        return self._units(units)
 
     def _non_slice(self, kind: int, unit: bytes) -> None:
         begins = kind in self._SETS or kind == bitstream_h265.PREFIX_SEI

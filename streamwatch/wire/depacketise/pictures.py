@@ -193,6 +193,25 @@ class Pictures:
         for unit in units:
             self._unit(unit)
 
+    def _aggregate(self, payload: bytes, at: int, first: int = 0, further: int = 0) -> None:
+        """Units from `at` on, each behind its size of two bytes; before that, bytes that say nothing to us."""
+        end = len(payload)
+        units = []
+        passed_over = first
+        while at < end:
+            at += passed_over
+            passed_over = further
+            if at + 2 > end:
+                return self._damage()
+            size = payload[at] << 8 | payload[at + 1]
+            at += 2
+            if at + size > end:
+                return self._damage()
+            if size:
+                units.append(payload[at : at + size])
+            at += size
+        return self._units(units)
+
     def _take(self, kind: int, unit: bytes) -> None:
         """A whole unit."""
         if self._fragmented is not None:  # the end of a fragmented unit never came
