@@ -86,7 +86,13 @@ async def remove_village(context: Ctx, caller: Writing, found: Village) -> None:
 async def edit_one(
     context: Context, caller: Principal, kind: str, code: str, values: dict[str, Any], *, create: bool
 ) -> None:
-    """Hands the change to the service and waits until it is committed and watched."""
+    """Hands the change to the service and waits until it is committed and watched.
+
+    An address with the `***` of an answer in it is that address.
+    """
+    for name in ("url", "sub_url"):
+        if isinstance(values.get(name), str):
+            values[name] = values[name].replace("://***@", "://", 1)
     async with context.reader.begin() as conn:
         if isinstance(values.get("village"), str):
             await get_village(conn, caller.scope, values["village"])

@@ -51,9 +51,6 @@ def _changer(name: str) -> Callable[..., Awaitable[Any]]:
         await _stored(context, kind, caller.scope, code)
         if values.pop("code", code) != code:
             raise Problem(422, "request.invalid", "code: a code stays; give the new one an entry of its own")
-        url = values.get("url")
-        if isinstance(url, str):
-            values["url"] = url.replace("://***@", "://", 1)  # as it was shown
         await edit_one(context, caller, name, code, values, create=False)
         return kind.shape(await _stored(context, kind, caller.scope, code))
 

@@ -52,14 +52,6 @@ class CameraForm(Form):
     key_point: bool | None = None
     installed_on: Text | None = None
 
-    def values(self) -> dict[str, Any]:
-        """Only what was said; an address with the `***` of an answer in it is that address."""
-        said = super().values()
-        for name in ("url", "sub_url"):
-            if isinstance(said.get(name), str):
-                said[name] = said[name].replace("://***@", "://", 1)
-        return said
-
 
 class NewCamera(CameraForm):
     """A camera that is watched from now on."""

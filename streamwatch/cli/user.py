@@ -7,6 +7,9 @@ import getpass
 import os
 import secrets
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
@@ -69,16 +72,9 @@ def add(
     """
 
     async def body() -> int:
-        settings = load(config, os.environ)
-        password = await _password(name, stdin=password_stdin, generate=generate)
-        wish = AddUser(name=name, password_hash=await _hashed(password), role=Role(role), region=region)
-        done = await ordered(settings, wish)
-        return _tell(
-            done,
-            f"{name} is {_article(role)} {role} of {_where(done)} now",
-            password if generate else None,
-            to_json=json,
-        )
+        wish = partial(AddUser, name=name, role=Role(role), region=region)
+        done, made_up = await _with_password(wish, name, config, stdin=password_stdin, generate=generate)
+        return _tell(done, f"{name} is {_article(role)} {role} of {_where(done)} now", made_up, to_json=json)
 
     return await_(body())
 
@@ -123,16 +119,10 @@ def password(
     """Gives an account another password. Every session of it ends."""
 
     async def body() -> int:
-        settings = load(config, os.environ)
-        new = await _password(name, stdin=password_stdin, generate=generate)
-        done = await ordered(settings, SetPassword(name=name, password_hash=await _hashed(new)))
+        wish = partial(SetPassword, name=name)
+        done, made_up = await _with_password(wish, name, config, stdin=password_stdin, generate=generate)
         still = "" if done["disabled_us"] is None else f"; {name} is still disabled"
-        return _tell(
-            done,
-            f"{name} has a new password, and every session has ended{still}",
-            new if generate else None,
-            to_json=json,
-        )
+        return _tell(done, f"{name} has a new password, and every session has ended{still}", made_up, to_json=json)
 
     return await_(body())
 
@@ -161,12 +151,21 @@ def enable(
     """Puts an account in force again, under a new password, so that no session from before comes back to life."""
 
     async def body() -> int:
-        settings = load(config, os.environ)
-        new = await _password(name, stdin=password_stdin, generate=generate)
-        done = await ordered(settings, EnableUser(name=name, password_hash=await _hashed(new)))
-        return _tell(done, f"{name} is in force again, with a new password", new if generate else None, to_json=json)
+        wish = partial(EnableUser, name=name)
+        done, made_up = await _with_password(wish, name, config, stdin=password_stdin, generate=generate)
+        return _tell(done, f"{name} is in force again, with a new password", made_up, to_json=json)
 
     return await_(body())
+
+
+async def _with_password(
+    wish: Callable[..., Change], name: str, config: Path | None, *, stdin: bool, generate: bool
+) -> tuple[dict[str, Any], str | None]:
+    """A change that gives `name` a password: what was changed, and the password where it was made up."""
+    settings = load(config, os.environ)
+    password = await _password(name, stdin=stdin, generate=generate)
+    done = await ordered(settings, wish(password_hash=await _hashed(password)))
+    return done, password if generate else None
 
 
 async def ordered(settings: Any, wish: Change) -> dict[str, Any]:

@@ -99,33 +99,34 @@ def names_of(column: str) -> tuple[str, ...]:
 UNUSED: Final = frozenset(name for row in ARCHIVE if row.column is None for name in (*row.zh, *row.keys, *row.items))
 
 
+def _by_word(words: Mapping[str, str]) -> Mapping[str, str]:
+    """Meanings by each of their words, from the words of each meaning with blanks between."""
+    return {word: meaning for meaning, said in words.items() for word in said.split()}
+
+
 # SBZT 设备状态: 1 在用, 2 维修, 3 拆除. The other words are those that operators write instead.
 IN_USE: Final = "in_use"
 IN_REPAIR: Final = "in_repair"
 REMOVED: Final = "removed"
-_STATES: Final[Mapping[str, str]] = {
-    word: state
-    for state, words in {
+_STATES: Final = _by_word(
+    {
         IN_USE: "1 in_use 在用 正常 在线 启用 使用中 正常使用 运行",
         IN_REPAIR: "2 in_repair 维修 维修中 故障 离线 检修",
         REMOVED: "3 removed 拆除 已拆除 报废 已报废 停用",
-    }.items()
-    for word in words.split()
-}
+    }
+)
 
 # LWSX 联网属性: 0 已联网, 1 未联网 by the forms; but archive clients exist that show 1 as 已联网. So 1 says nothing.
 NETWORKED: Final = "yes"
 NOT_NETWORKED: Final = "no"
 NETWORKED_UNSURE: Final = "1"
-_NETWORKED: Final[Mapping[str, str]] = {
-    word: meaning
-    for meaning, words in {
+_NETWORKED: Final = _by_word(
+    {
         NETWORKED: "0 yes true 已联网 联网 是",
         NOT_NETWORKED: "no false 未联网 否",
         NETWORKED_UNSURE: "1",
-    }.items()
-    for word in words.split()
-}
+    }
+)
 
 # SXJWZLX 摄像机位置类型. 1-10 are also PositionType of GB/T 28181-2016; the rest are the archive's. GB/T 28181-2022 has
 # codes of 5 or 7 digits instead (appendix O, not at hand): lengths keep the two vocabularies apart.
