@@ -19,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamwatch.decoders.job import MAX_FRAMES
+from streamwatch.decoders.refusal import said, too_large
 from streamwatch.decoders.remote import Remote
 from streamwatch.errors import LookError, LookFailure, Reason, Step
 
@@ -100,11 +101,9 @@ class Clip:
         except (MemoryError, av.error.MemoryError):
             raise
         except (av.error.FFmpegError, ValueError, EOFError) as error:
-            size = (context.width, context.height)
-            if size[0] * size[1] > self._max_pixels:
-                detail = f"{size[0]}x{size[1]} is over the limit of {self._max_pixels} pixels"
-                raise LookError(Reason.MEDIA_TOO_LARGE, detail, step=Step.DECODE) from error
-            return Keyframe(index, at_us, failure=_broken(f"the decoder refused the keyframe: {_short(error)}"))
+            if context.width * context.height > self._max_pixels:
+                raise too_large(context.width, context.height, self._max_pixels) from error
+            return Keyframe(index, at_us, failure=_broken(f"the decoder refused the keyframe: {said(error)}"))
         finally:
             context.flush_buffers()
         whole = next((frame for frame in frames if not frame.is_corrupt), None)
@@ -132,7 +131,7 @@ class Clip:
         except (MemoryError, av.error.MemoryError):
             raise
         except (av.error.FFmpegError, ValueError, EOFError) as error:
-            detail = f"the clip's container cannot be read: {_short(error)}"
+            detail = f"the clip's container cannot be read: {said(error)}"
             raise LookError(Reason.MEDIA_BROKEN, detail, step=Step.DECODE) from error
         return container
 
@@ -189,7 +188,3 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 
 def _broken(detail: str) -> LookFailure:
     return LookFailure(Reason.MEDIA_BROKEN, Step.DECODE, detail)
-
-
-def _short(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)[:120]

@@ -17,6 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from streamwatch.decoders.refusal import said, too_large
 from streamwatch.decoders.still import is_whole, size_of
 from streamwatch.errors import LookError, Reason, Step
 
@@ -88,8 +89,7 @@ class Codecs:
         """FFmpeg gives a picture of whatever memory holds for a JPEG without a scan, and no size with a refusal."""
         size = size_of("mjpeg", data)
         if size is not None and size[0] * size[1] > self._max_pixels:
-            detail = f"{size[0]}x{size[1]} is over the limit of {self._max_pixels} pixels"
-            raise LookError(Reason.MEDIA_TOO_LARGE, detail, step=Step.DECODE)
+            raise too_large(*size, self._max_pixels)
         if size is None or not is_whole("mjpeg", data):
             raise LookError(Reason.MEDIA_BROKEN, "the JPEG has no frame header, no scan or no end", step=Step.DECODE)
 
@@ -106,14 +106,10 @@ class Codecs:
         """Why FFmpeg refused: it says "invalid data" to a picture over the limit and to a failed allocation as well."""
         width, height = context.width, context.height
         if width * height > self._max_pixels:
-            return LookError(
-                Reason.MEDIA_TOO_LARGE,
-                f"{width}x{height} is over the limit of {self._max_pixels} pixels",
-                step=Step.DECODE,
-            )
+            return too_large(width, height, self._max_pixels)
         if not _memory_left(max(width * height, 2**16) * BYTES_PER_PIXEL):
             return LookError(Reason.OURS_MEMORY, f"no memory left to decode {width}x{height}", step=Step.DECODE)
-        return LookError(Reason.MEDIA_BROKEN, f"the decoder refused the keyframe: {_short(error)}", step=Step.DECODE)
+        return LookError(Reason.MEDIA_BROKEN, f"the decoder refused the keyframe: {said(error)}", step=Step.DECODE)
 
 
 def _first_whole(frames: list[VideoFrame], context: VideoCodecContext) -> Picture:
@@ -158,10 +154,6 @@ def _memory_left(size: int) -> bool:
     except (OSError, MemoryError):
         return False
     return True
-
-
-def _short(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)[:120]
 
 
 def versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from streamwatch.decoders.refusal import said, too_large
 from streamwatch.errors import LookError, Reason, Step
 
 DECODERS: Final = frozenset({"mjpeg", "png", "bmp", "gif", "tiff", "webp"})
@@ -34,8 +35,7 @@ def decode_still(name: str, data: bytes, max_pixels: int) -> VideoFrame:
         raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, f"{name} pictures are not decoded here", step=Step.DECODE)
     size = size_of(name, data)
     if size is not None and size[0] * size[1] > max_pixels:
-        detail = f"{size[0]}x{size[1]} is over the limit of {max_pixels} pixels: save the picture smaller"
-        raise LookError(Reason.MEDIA_TOO_LARGE, detail, step=Step.DECODE)
+        raise too_large(*size, max_pixels, ": save the picture smaller")
     if not is_whole(name, data):
         raise LookError(Reason.MEDIA_BROKEN, "the file ends in the middle of its picture", step=Step.DECODE)
     context = cast("VideoCodecContext", CodecContext.create(name, "r"))
@@ -51,8 +51,8 @@ def decode_still(name: str, data: bytes, max_pixels: int) -> VideoFrame:
         detail = "the decoder ran out of the memory it may use"
         raise LookError(Reason.OURS_MEMORY, detail, step=Step.DECODE) from error
     except (av.error.FFmpegError, ValueError, EOFError) as error:
-        what = str(getattr(error, "strerror", None) or error)[:120]
-        raise LookError(Reason.MEDIA_BROKEN, f"the decoder refused the picture: {what}", step=Step.DECODE) from error
+        detail = f"the decoder refused the picture: {said(error)}"
+        raise LookError(Reason.MEDIA_BROKEN, detail, step=Step.DECODE) from error
     if not frames or frames[0].is_corrupt:
         raise LookError(Reason.MEDIA_BROKEN, "the picture is damaged: parts of it are missing", step=Step.DECODE)
     return frames[0]
