@@ -72,8 +72,8 @@ def _reaped_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _clocks(apart: frozenset[int]) -> dict[int, float]:
-    """CPU seconds of every living descendant, by pid."""
+def below(root: int, apart: frozenset[int] = frozenset()) -> set[int]:
+    """Every living process below `root`, without the `apart` ones and theirs."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -82,15 +82,22 @@ def _clocks(apart: frozenset[int]) -> dict[int, float]:
             continue
         if fields[0] != "Z":
             parents[int(stat.parent.name)] = int(fields[1])
-    found: dict[int, float] = {}
-    wanted = {os.getpid()}
+    found: set[int] = set()
+    wanted = {root}
     while wanted:
         wanted = {pid for pid, parent in parents.items() if parent in wanted and pid not in apart}
-        for pid in wanted:
-            try:
-                found[pid] = time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), as glibc computes it
-            except OSError:
-                continue
+        found |= wanted
+    return found
+
+
+def _clocks(apart: frozenset[int]) -> dict[int, float]:
+    """CPU seconds of every living descendant, by pid."""
+    found: dict[int, float] = {}
+    for pid in below(os.getpid(), apart):
+        try:
+            found[pid] = time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), as glibc computes it
+        except OSError:
+            continue
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.measure import BenchmarkError, ended
+from benchmarks.measure import BenchmarkError, below, ended
 
 READY_S = 120.0
 END_S = 15.0
@@ -109,24 +109,15 @@ class Memory:
 
 def memory(pid: int) -> Memory:
     """Proportional set sizes, as the kernel adds them up in smaps_rollup."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    total_kb = {"Pss:": 0, "Pss_Anon:": 0}
+    for one in {pid, *below(pid)}:
         try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
         except OSError:  # ended meanwhile
             continue
-    total_kb = {"Pss:": 0, "Pss_Anon:": 0}
-    wanted = {pid}
-    while wanted:
-        for one in wanted:
-            try:
-                rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
-            except OSError:
-                continue
-            for name, kb, *_ in (line.split() for line in rollup.splitlines()[1:]):
-                if name in total_kb:
-                    total_kb[name] += int(kb)
-        wanted = {child for child, parent in parents.items() if parent in wanted}
+        for name, kb, *_ in (line.split() for line in rollup.splitlines()[1:]):
+            if name in total_kb:
+                total_kb[name] += int(kb)
     return Memory(total_kb["Pss:"] * 1024 / 1e6, total_kb["Pss_Anon:"] * 1024 / 1e6)
 
 
