@@ -25,7 +25,7 @@ from streamwatch.model.look import Depth, Look, Measurement, Transport
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
-from streamwatch.wire.conversation import Ask
+from streamwatch.wire.ask import KEYFRAME_S, Ask
 
 FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
 FLUSH_LOOKS: Final = 500
@@ -49,6 +49,7 @@ class LookerPolicy:
     looks_in_flight: int = 256
     connect_s: float = 5.0
     step_s: float = 10.0
+    keyframe_s: float = KEYFRAME_S
     max_pixels: int = 8_900_000
     user_agent: str = "streamwatch"
 
@@ -211,6 +212,7 @@ class Looker:
             max_pixels=self._policy.max_pixels,
             user_agent=self._policy.user_agent,
             transport=ticket.transport,
+            keyframe_s=self._policy.keyframe_s,
             prefer=Transport.UDP if _memory_of(ticket) in self._by_udp else Transport.TCP,
         )
 

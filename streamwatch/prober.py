@@ -111,7 +111,8 @@ class Prober:
             "probe",
             pool=self._pool,
             clock=self._clock,
-            policy=replace(looks, looks_in_flight=concurrency),
+            # nothing is known of a camera's keyframes here: the whole timeout is for waiting
+            policy=replace(looks, looks_in_flight=concurrency, keyframe_s=MAX_DEADLINE_S),
             guard=guard,
             canaries=Canaries((), self._clock, 60.0),
             lag=LoopLag(self._clock),

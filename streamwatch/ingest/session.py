@@ -45,7 +45,8 @@ class Heard:
     """What one conversation brought: plain values, the sockets are closed.
 
     `timings_ms` are of the connection that decided, but "total" is of all. `parting_s` went by after that, until the
-    device had answered our TEARDOWN.
+    device had answered our TEARDOWN. `keyframe_wait_s` is how long media flowed until the keyframe came, or was given
+    up; None where none flowed.
     """
 
     failure: LookFailure | None
@@ -58,6 +59,7 @@ class Heard:
     transport: str | None = None
     server: str | None = None
     parting_s: float = 0.0
+    keyframe_wait_s: float | None = None
 
 
 async def converse(
@@ -78,11 +80,12 @@ async def converse(
     conversation = Conversation(ask, lambda: secrets.token_hex(16), limits.patience_s, ends)
     timings: dict[str, float] = {}
     parting_s = 0.0
+    waited_s: float | None = None
     while True:
         dialled = clock.monotonic()
         try:
             connection = await dial(
-                target_of(ask.url),
+                target_of(conversation.url),
                 lambda: Connection(conversation, clock, guard, tape, receive_buffer),
                 guard=guard,
                 timeout_s=_left(limits.connect_s, ends - dialled),
@@ -107,10 +110,11 @@ async def converse(
             timings |= conversation.timings_ms
             timings["total"] = _ms(told - begun)
             parting_s = clock.monotonic() - told
+            waited_s = conversation.waited_s(told)
             break
         if tape is not None:
             tape.dialled(clock.monotonic())
-    return heard_of(conversation, timings, parting_s)
+    return heard_of(conversation, timings, parting_s, waited_s)
 
 
 def _left(connect_s: float, left_s: float) -> float:
@@ -120,7 +124,12 @@ def _left(connect_s: float, left_s: float) -> float:
     return min(connect_s, left_s)
 
 
-def heard_of(conversation: Conversation, timings_ms: dict[str, float], parting_s: float = 0.0) -> Heard:
+def heard_of(
+    conversation: Conversation,
+    timings_ms: dict[str, float],
+    parting_s: float = 0.0,
+    keyframe_wait_s: float | None = None,
+) -> Heard:
     """What a conversation that is over brought, live or replayed."""
     return Heard(
         failure=conversation.failure,
@@ -133,6 +142,7 @@ def heard_of(conversation: Conversation, timings_ms: dict[str, float], parting_s
         transport=conversation.transport,
         server=conversation.server,
         parting_s=parting_s,
+        keyframe_wait_s=keyframe_wait_s,
     )
 
 
@@ -145,7 +155,7 @@ async def _until_over(
         if due is not None and due <= now:  # before a deadline that falls at the same time
             connection.tick()
             continue
-        fails_at = min(ends, connection.progressed_at + limits.step_s)
+        fails_at = min(ends, connection.progressed_at + limits.step_s, conversation.keyframe_until)
         if fails_at <= now:
             connection.count_dropped()
             now = clock.monotonic()

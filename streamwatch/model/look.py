@@ -76,6 +76,8 @@ class Look(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     measures: tuple[Measurement, ...] = ()
     reference_us: int | None = None  # start of the look whose fingerprint the frozen measure compared with
     order: str | None = None  # id of the round (or visit) that asked for it
+    remarks: tuple[Reason, ...] = ()  # what is to be said although it ended nothing: tls.untrusted
+    clock_offset_ms: float | None = None  # the device's clock in its RTCP sender reports, minus ours
 
     def measure(self, name: str) -> Measurement | None:
         """The measurement of that name, or None."""

@@ -36,6 +36,9 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     allow_basic: bool = False
     memory: bytes | None = None  # CameraMemory, where this looker may not have it
     transport: Transport = Transport.AUTO
+    patience_ms: int = 0  # up to which the deadline grows for a camera whose keyframes are known to be rare; 0: not
+    line: str | None = None  # what the bit budget counts by
+    line_kbps: int | None = None  # how much of that line all looks together may take; None: as much as comes
 
 
 class Round(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
 from streamwatch.wire import bitstream
+
+KEYFRAME_S: Final = 10.0  # for a camera that nothing is known of: four keyframe intervals of most
+MAX_MEDIA_BYTES: Final = 8 * 2**20  # without a keyframe: 20 s of 3 Mbit/s, longer than most intervals of keyframes
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,8 @@ class Ask:
     """What is asked of one camera. Credentials within `url` serve where `credentials` is None; requests have none.
 
     `transport` tcp or udp is the only one that is tried; with auto `prefer` comes first, and then the other.
+    `keyframe_s` from the answer to PLAY on, and `max_media_bytes`, are how long and how much media may flow without a
+    keyframe: the camera's own, as smart codecs send one in 10 to 40 s.
     """
 
     url: str
@@ -24,3 +30,5 @@ class Ask:
     user_agent: str = "streamwatch"
     transport: Transport = Transport.AUTO
     prefer: Transport = Transport.TCP
+    keyframe_s: float = KEYFRAME_S
+    max_media_bytes: int = MAX_MEDIA_BYTES

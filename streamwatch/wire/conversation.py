@@ -43,7 +43,8 @@ class Conversation:
 
     `progress` grows with every complete message and media packet: silence and trickling are told apart by it.
     `patience_s` is how long after PLAY no media may come before the other transport is tried, None for ever; at most
-    half of what is left until `ends`, the look's own deadline (seconds, monotonic).
+    half of what is left until `ends`, the look's own deadline (seconds, monotonic). While media flows, the shell's
+    deadline is `keyframe_until`.
     Raises UsageError where the address cannot be used; afterwards nothing that a peer sends raises.
     """
 
@@ -94,6 +95,11 @@ class Conversation:
         self._upkeep: Upkeep | None = None
         self._patient_until: float | None = None
         self._bye = False
+
+    @property
+    def url(self) -> str:
+        """Whom to connect to, without credentials: the address asked for, or where it was sent on to."""
+        return self._url
 
     @property
     def media_bytes(self) -> int:
@@ -237,6 +243,17 @@ class Conversation:
         self._exchange.ask("TEARDOWN", self._play_url)
         return self._exchange.take_out()
 
+    @property
+    def keyframe_until(self) -> float:
+        """When `timeout` falls because media flows and no keyframe comes; never, as long as none flows."""
+        if self.step is not Step.FIRST_KEYFRAME or not self.media_flowed:
+            return inf
+        return self._begun + self._ask.keyframe_s
+
+    def waited_s(self, now: float) -> float | None:
+        """How long media has flowed without a keyframe, or until it came; None where none did."""
+        return now - self._begun if self.step is Step.FIRST_KEYFRAME and self.media_flowed else None
+
     # ---- events
 
     def _take(self, event: Event, now: float) -> None:
@@ -304,7 +321,7 @@ class Conversation:
         description = sdp.parse_sdp(reply.body)
         track = sdp.pick_video(description)
         self.codec = track.codec
-        self._media = Media(track, self._ask.max_pixels)
+        self._media = Media(track, self._ask.max_pixels, self._ask.max_media_bytes)
         headers = reply.headers
         base = sdp.base_url(self._origin, self._url, headers.get("Content-Base"), headers.get("Content-Location"))
         self._track_url = sdp.control_url(self._origin, base, track.control)

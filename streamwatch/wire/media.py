@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire import bitstream, rtcp
@@ -13,8 +12,6 @@ from streamwatch.wire.reorder import Reorder
 from streamwatch.wire.rtp import Order, RtpPacket, SequenceTracker, parse_rtp
 from streamwatch.wire.rtsp import RtspParser
 from streamwatch.wire.sdp import VideoTrack
-
-MAX_MEDIA_BYTES: Final = 8 * 2**20  # without a keyframe: 20 s of 3 Mbit/s, longer than most intervals of keyframes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +33,20 @@ class Media:
     LookError(media.too_large or media.no_keyframe).
     """
 
-    __slots__ = ("_max_pixels", "_reorder", "_track", "bytes", "depacketiser", "flowed", "keyframe", "size", "tracker")
+    __slots__ = (
+        "_max_bytes",
+        "_max_pixels",
+        "_reorder",
+        "_track",
+        "bytes",
+        "depacketiser",
+        "flowed",
+        "keyframe",
+        "size",
+        "tracker",
+    )
 
-    def __init__(self, track: VideoTrack, max_pixels: int) -> None:
+    def __init__(self, track: VideoTrack, max_pixels: int, max_bytes: int) -> None:
         made = DEPACKETISERS.get(track.codec)
         if made is None:
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, f"the video is {track.codec}, which is not decoded")
@@ -50,6 +58,7 @@ class Media:
         self.keyframe: Keyframe | None = None
         self._track = track
         self._max_pixels = max_pixels
+        self._max_bytes = max_bytes  # without a keyframe
         self._reorder: Reorder | None = None  # over UDP
 
     def announced(self, ssrc: int | None) -> None:
@@ -62,7 +71,7 @@ class Media:
         packet = parse_rtp(data)
         if packet is not None:
             self._take(packet)
-        if self.bytes > MAX_MEDIA_BYTES:
+        if self.bytes > self._max_bytes:
             self._check_bytes()
 
     def datagram(self, data: bytes, now: float) -> None:
@@ -80,7 +89,7 @@ class Media:
         """Takes the fast way what is only more of an open unit, without the detour by way of events and packets."""
         if self.keyframe is not None or not isinstance(self.depacketiser, Pictures):
             return 0
-        budget = MAX_MEDIA_BYTES - self.bytes
+        budget = self._max_bytes - self.bytes
         packets, size = take_run(parser, self.tracker, self.depacketiser, channel, self._track.payload_type, budget)
         self.bytes += size
         return packets
@@ -113,7 +122,7 @@ class Media:
         self.keyframe = Keyframe(self._track.codec, unit.data, size.width, size.height, unit.timestamp)
 
     def _check_bytes(self) -> None:
-        if self.bytes > MAX_MEDIA_BYTES and self.keyframe is None:
+        if self.bytes > self._max_bytes and self.keyframe is None:
             raise LookError(
                 Reason.MEDIA_NO_KEYFRAME, f"video packets came, but no whole keyframe in {self.bytes} bytes of media"
             )

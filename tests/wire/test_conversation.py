@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from streamwatch.errors import LookError, Reason, Step, UsageError
 from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
+from streamwatch.wire.ask import MAX_MEDIA_BYTES
 from streamwatch.wire.conversation import Ask, Conversation
-from streamwatch.wire.media import MAX_MEDIA_BYTES
 from tests.wire.camera import URL, Script, encode, frame, packetise, reply, rtp, script, sdp
 from tests.wire.test_bitstream import sps
 
