@@ -323,9 +323,10 @@ class Conversation:
         self.codec = track.codec
         self._media = Media(track, self._ask.max_pixels, self._ask.max_media_bytes)
         headers = reply.headers
-        base = sdp.base_url(self._origin, self._url, headers.get("Content-Base"), headers.get("Content-Location"))
-        self._track_url = sdp.control_url(self._origin, base, track.control)
-        self._play_url = sdp.control_url(self._origin, base, description.control)
+        called = headers.get("Content-Base"), headers.get("Content-Location")
+        base = sdp.base_url(self._origin, self._url, *called)
+        self._track_url = sdp.control_url(self._origin, base, track.control, called)
+        self._play_url = sdp.control_url(self._origin, base, description.control, called)
         self.step = Step.SETUP
         self._begun = now
         self._set_up_track()
@@ -380,7 +381,7 @@ class Conversation:
         if reply.status == 401:
             if not self._exchange.try_again(reply, request):
                 upkeep.stop()
-        elif reply.status in {405, 501, 551}:
+        elif reply.status >= 400:  # 405, 501, 551; Tapo C220 and C520WS list methods and say 400 (retina #133, #136)
             upkeep.refused()
 
     # ---- transports
