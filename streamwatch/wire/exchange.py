@@ -48,7 +48,8 @@ class Exchange:
         if stated is not None and not stray:
             if not stated.isdecimal() or len(stated) > 10 or int(stated) > self._sequence:
                 raise protocol_error(f"a reply with a CSeq that we never sent, to {self._sequence}")
-            stray = int(stated) < self._sequence
+            # 0 was never asked: HiSilicon's server in Foscam cameras answers so where CSeq is the first header
+            stray = 0 < int(stated) < self._sequence
         if stray:
             self._strays += 1
             if self._strays > MAX_STRAY_REPLIES:
