@@ -26,7 +26,7 @@ FRAME_HEADER: Final = 4  # "$", channel, 16-bit length: RFC 2326 section 10.12
 
 _DOLLAR = 0x24
 _VERSION = b"RTSP/1.0"
-_STATUS_LINE = re.compile(r"RTSP/1\.0 ([1-6][0-9]{2})(?: (.*))?", re.DOTALL)
+_STATUS_LINE = re.compile(r"RTSP/1\.0 (0|[1-6][0-9]{2})(?: (.*))?", re.DOTALL)  # "RTSP/1.0 0 ": Dahua, to TEARDOWN
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,64}) (\S+) RTSP/1\.0")
 _OTHER_PROTOCOL = re.compile(r"(?:RTSP|HTTP|SIP)/[0-9]\.[0-9] |ICY ")
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n|\Z)")

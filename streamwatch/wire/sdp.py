@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.wire import bitstream, bitstream_h265, jpeg
-from streamwatch.wire.url import MAX_URL, Origin, is_absolute, parse_address
+from streamwatch.wire.url import DEFAULT_PORTS, MAX_URL, Origin, is_absolute, parse_address
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
 MAX_MEDIA: Final = 16  # sections; real devices have up to 4
@@ -231,9 +232,11 @@ def _end_of_authority(stated: str) -> int:
     return found.end() if found else 0
 
 
-def control_url(origin: Origin, base: str, control: str | None) -> str:
+def control_url(origin: Origin, base: str, control: str | None, called: Iterable[str | None] = ()) -> str:
     """The address of a control: appended to `base` as text, as real devices mean it, or an absolute one of our host.
 
+    `called` are the Content-Base and Content-Location of the reply: what a device calls itself in them (behind a router
+    its inner address) is our host in its controls too. Whatever it is called, nobody else is ever asked.
     Raises LookError(rtsp.redirect) where it is another host's or port's, LookError(rtsp.protocol) where it is too long
     or holds blanks.
     """
@@ -250,12 +253,28 @@ def control_url(origin: Origin, base: str, control: str | None) -> str:
         address = parse_address(control)
     except UsageError as error:
         raise LookError(Reason.RTSP_REDIRECT, f"a track's control address is not usable: {error}") from None
-    if address.origin != origin:
-        raise LookError(
-            Reason.RTSP_REDIRECT,
-            f"a track's control address leads to {_plain(address.origin.authority)}, not to {origin.authority}",
-        )
-    return address.url
+    if address.origin == origin:
+        return address.url
+    if _is_itself(address.origin, origin, called):
+        return f"{origin.scheme}://{origin.authority}{address.path}"
+    raise LookError(
+        Reason.RTSP_REDIRECT,
+        f"a track's control address leads to {_plain(address.origin.authority)}, not to {origin.authority}",
+    )
+
+
+def _is_itself(named: Origin, origin: Origin, called: Iterable[str | None]) -> bool:
+    """Whether a device means itself by an origin that is not the one that we reached it by."""
+    plain = named.scheme == "rtsp"  # servers behind TLS write rtsp all the same
+    if named.host == origin.host and plain and named.port == DEFAULT_PORTS["rtsp"]:
+        return True  # GeoVision and Uniview leave their port out, also where it was moved or is forwarded
+    for stated in called:
+        try:
+            if stated is not None and parse_address(stated.strip()).origin == named:
+                return plain or named.scheme == origin.scheme
+        except UsageError:
+            continue
+    return False
 
 
 def _plain(text: str) -> str:
