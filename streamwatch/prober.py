@@ -41,7 +41,7 @@ MAX_CONCURRENCY: Final = 10_000  # looks; over UDP each takes two of the 28,000 
 MAX_RECORDING_BYTES: Final = 64 * 2**20  # a replay: 8 MiB of media as base64, several times over
 LOOKS: Final = LookerPolicy()
 THRESHOLDS: Final = Policy()
-EVERYWHERE: Final = Guard()
+EVERYWHERE: Final = Guard(typed=True)
 
 DepthName = Literal["reach", "stream", "picture"]
 TransportName = Literal["auto", "tcp", "udp"]

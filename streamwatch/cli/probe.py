@@ -71,7 +71,7 @@ async def probe(
         allow_basic=allow_basic,
         looks=looker_policy(settings),
         thresholds=verdict_policy(settings),
-        guard=Guard(parse_networks(settings.look.allow_networks)),
+        guard=Guard(parse_networks(settings.look.allow_networks), typed=True),
         decode_s=settings.decoders.wall_s,
     )
     async with prober:

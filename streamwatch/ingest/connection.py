@@ -184,7 +184,8 @@ class Connection(asyncio.Protocol):
                 self._tape.datagram_sent(one.data, self._clock.monotonic(), control=one.control)
 
     def _allowed(self, source: str | None) -> set[str]:
-        """An address that the device says it sends from; listening to it is harmless, but the guard is asked."""
+        """An address that the device says it sends from. We only listen to it, and nothing is ever sent there: a
+        recorder may well send from another address of its own. The guard is asked as for whatever a device says."""
         try:
             self._guard.check(source or "")
         except (LookError, ValueError):  # not allowed, or no address at all

@@ -73,9 +73,11 @@ async def converse(
 ) -> Heard:
     """One conversation with one camera. Never raises for anything a device does; cancelling it closes the sockets.
 
-    `receive_buffer` is asked of the kernel in bytes, should media come by UDP.
+    `receive_buffer` is asked of the kernel in bytes, should media come by UDP. Every connection goes to the host of
+    `ask.url`, and to the address that it had at the first.
     """
     begun = clock.monotonic()
+    guard = guard.for_look(ask.url)
     ends = begun + limits.total_s
     conversation = Conversation(ask, lambda: secrets.token_hex(16), limits.patience_s, ends)
     timings: dict[str, float] = {}
