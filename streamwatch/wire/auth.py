@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.model.report import Credentials
@@ -19,8 +20,10 @@ from streamwatch.wire.url import MAX_URL, Origin, parse_address
 MAX_TRIES: Final = 2  # refused answers a look: Hikvision locks an account after 5 to 7 of them
 MAX_CHALLENGES: Final = 16  # real devices offer at most 3
 
-_HASHES: Final = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
-_STRENGTH: Final = ("MD5", "MD5-SESS", "SHA-256", "SHA-256-SESS")  # weakest first; Basic is weaker than all
+_HASHES: Final[dict[str, Callable[..., Any]]] = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}  # weakest first
+if "sha512_256" in hashlib.algorithms_available:  # of OpenSSL, where it was not built without
+    _HASHES["SHA-512-256"] = partial(hashlib.new, "sha512_256")
+_STRENGTH: Final = tuple(f"{name}{kind}" for name in _HASHES for kind in ("", "-SESS"))  # Basic is weaker than all
 
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 # A quote ends a value only where a comma, a new parameter, or the end follows: realms hold quotes that nobody escaped.
@@ -53,9 +56,12 @@ class Challenge:
         return next((option for option in ("auth", "auth-int") if option in known), None)
 
     @property
-    def stale(self) -> bool:
-        """The password was right and only the nonce too old."""
-        return self.parameters.get("stale", "").strip().lower() == "true"
+    def stale(self) -> bool | None:
+        """The password was right and only the nonce too old; False where it says that the password was wrong.
+
+        None where it says nothing.
+        """
+        return {"true": True, "false": False}.get(self.parameters.get("stale", "").strip().lower())
 
 
 def parse_challenges(values: Sequence[str]) -> list[Challenge]:
@@ -81,7 +87,7 @@ def choose(challenges: Sequence[Challenge], *, allow_basic: bool) -> Challenge |
     best_rank = -2
     for challenge in challenges:
         if challenge.scheme == "digest" and challenge.algorithm in _STRENGTH:
-            usable = challenge.qop is not None and "nonce" in challenge.parameters and "realm" in challenge.parameters
+            usable = challenge.qop is not None and "nonce" in challenge.parameters
             rank = _STRENGTH.index(challenge.algorithm) if usable else -2
         else:
             rank = -1 if challenge.scheme == "basic" and allow_basic else -2
@@ -93,7 +99,17 @@ def choose(challenges: Sequence[Challenge], *, allow_basic: bool) -> Challenge |
 class Authenticator:
     """Answers for one look: which challenge holds, how often it was refused, how often its nonce was used."""
 
-    __slots__ = ("_allow_basic", "_challenge", "_cnonce", "_credentials", "_origin", "_prefix", "_uses", "refusals")
+    __slots__ = (
+        "_allow_basic",
+        "_challenge",
+        "_cnonce",
+        "_credentials",
+        "_met_digest",
+        "_origin",
+        "_prefix",
+        "_uses",
+        "refusals",
+    )
 
     def __init__(
         self, credentials: Credentials | None, origin: Origin, cnonce: Callable[[], str], *, allow_basic: bool = False
@@ -103,6 +119,7 @@ class Authenticator:
         self._prefix = f"{origin.scheme}://{origin.authority}/"
         self._cnonce = cnonce
         self._allow_basic = allow_basic
+        self._met_digest = False
         self._challenge: Challenge | None = None
         self._uses = 0
         self.refusals = 0
@@ -115,18 +132,31 @@ class Authenticator:
         if self._credentials is None:
             raise _refused("the device asks for a user name and a password, and none are known for it")
         challenges = parse_challenges(values)
-        challenge = choose(challenges, allow_basic=self._allow_basic)
+        # who spoke Digest once speaks it still: a Basic of later is somebody else's, or a way to the plain password
+        challenge = choose(challenges, allow_basic=self._allow_basic and not self._met_digest)
+        self.refusals += answered
+        if self.refusals >= MAX_TRIES:
+            raise _refused(_why_refused(challenge))
         if challenge is None:
             raise _refused(_why_unusable(challenges))
-        if answered:
-            self.refusals += 1
-            old = self._challenge
-            # a new nonce in each 401: longse, and every server that ties a nonce to a request
-            renewed = old is None or challenge.parameters.get("nonce") != old.parameters.get("nonce")
-            if self.refusals >= MAX_TRIES or not (challenge.stale or (renewed and challenge.scheme == "digest")):
-                raise _refused("the device refuses the user name or the password")
+        if answered and not self._is_worth_another(challenge):
+            raise _refused(_why_refused(challenge))
+        self._met_digest = self._met_digest or challenge.scheme == "digest"
         self._challenge = challenge
         self._uses = 0
+
+    def _is_worth_another(self, challenge: Challenge) -> bool:
+        """Whether our answer may have been refused for its nonce, and not for its password.
+
+        A new nonce comes in each 401 of longse, and of every server that ties a nonce to a request. Where it comes with
+        stale=FALSE (Hikvision) the password is wrong (RFC 7616 section 3.3) and its account is about to be locked; only
+        if an answer to the old nonce was taken before, the password was right.
+        """
+        old = self._challenge
+        renewed = old is None or challenge.parameters.get("nonce") != old.parameters.get("nonce")
+        if challenge.scheme != "digest" or not (renewed or challenge.stale):
+            return False
+        return challenge.stale is not False or self._uses > 1
 
     def renew(self) -> None:
         """A new connection: many devices take a nonce only in the one that they gave it in. Refusals go on counting."""
@@ -134,12 +164,12 @@ class Authenticator:
         self._uses = 0
 
     def authorization(self, method: str, url: str, body: bytes = b"") -> str | None:
-        """The Authorization value for a request, or None where nobody asked for one yet.
+        """The Authorization value for a request; None where nobody asked for one yet, or too many were refused.
 
         Raises LookError(rtsp.redirect) where `url` is not of the origin that the secret belongs to, or cannot be read.
         """
         challenge, credentials = self._challenge, self._credentials
-        if challenge is None or credentials is None:
+        if challenge is None or credentials is None or self.refusals >= MAX_TRIES:
             return None
         if not self._is_ours(url):
             raise LookError(Reason.RTSP_REDIRECT, f"a password of {self._origin.host} is not sent elsewhere")
@@ -168,14 +198,16 @@ def digest_answer(
     `challenge` is one that `choose` gave.
     """
     given = challenge.parameters
-    realm, nonce, qop = given["realm"], given["nonce"], challenge.qop
+    # RFC 7616 wants a realm; curl and FFmpeg take a missing one for an empty one, and so do devices
+    realm, nonce, qop = given.get("realm", ""), given["nonce"], challenge.qop
     algorithm = challenge.algorithm
     make = _HASHES[algorithm.removesuffix("-SESS")]
 
     def digest(text: str) -> str:
-        return make(text.encode("latin-1", "replace"), usedforsecurity=False).hexdigest()
+        return str(make(text.encode("latin-1", "replace"), usedforsecurity=False).hexdigest())
 
-    # RFC 7616 section 4: UTF-8, here as Latin-1 text of the same bytes, like everything else
+    # RFC 7616 section 4: UTF-8, here as Latin-1 text of the same bytes, like everything else. Where that was refused,
+    # GBK is not tried: it would double the answers of every wrong password, and accounts are locked after five.
     username, password = (text.encode().decode("latin-1") for text in (credentials.username, credentials.password))
     ha1 = digest(f"{username}:{realm}:{password}")
     if algorithm.endswith("-SESS"):
@@ -201,6 +233,12 @@ def digest_answer(
     return "Digest " + ", ".join(fields)
 
 
+def _why_refused(challenge: Challenge | None) -> str:
+    if challenge is not None and challenge.stale:
+        return "the device calls every answer to its own nonce stale"
+    return "the device refuses the user name or the password"
+
+
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
@@ -210,7 +248,7 @@ def _why_unusable(challenges: Sequence[Challenge]) -> str:
         return "the device takes only Basic, which shows the password: allow that for this camera, or set it to Digest"
     offered = ", ".join(sorted({f"{c.scheme} {c.algorithm}" for c in challenges})) or "nothing that can be read"
     shown = "".join(char for char in offered[:80] if " " <= char <= "~")
-    return f"the device offers {shown}, and we know Digest with MD5 or SHA-256"
+    return f"the device offers {shown}, and we know Digest with {' or '.join(_HASHES)}"
 
 
 def _refused(detail: str) -> LookError:

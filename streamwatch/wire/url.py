@@ -101,7 +101,10 @@ def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
         raise UsageError("an address names a host: rtsp://HOST/…")
     if port and (_DIGITS.fullmatch(port) is None or not 0 < int(port) < 65536):
         raise UsageError(f"the port of an address is a number from 1 to 65535 (host {host})")
-    return _canonical(host), int(port) if port else DEFAULT_PORTS[scheme]
+    canonical = _canonical(host)
+    if not canonical:  # "." and "..": some resolvers take no name at all for this machine
+        raise UsageError("an address names a host: rtsp://HOST/…")
+    return canonical, int(port) if port else DEFAULT_PORTS[scheme]
 
 
 @lru_cache(maxsize=4096)  # hosts only, no secrets; a looker meets each of its own again and again

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -65,6 +67,60 @@ def test_example_of_rfc_2617() -> None:
     answer = fields_of(digest_answer(challenge, credentials, "GET", "/dir/index.html", b"", "0a4f113b", 1))
     assert answer["response"] == "6629fae49393a05397450978507c4ef1"
     assert answer["opaque"] == "5ccc069c403ebaf9f0171e9517f40e41"
+
+
+def test_sha_512_256_is_answered_and_preferred() -> None:
+    """RFC 7616 section 3.2, against the formula written out: the RFC's own example is wrong (errata 4897)."""
+    import hashlib
+
+    def h(text: str) -> str:
+        return hashlib.new("sha512_256", text.encode()).hexdigest()
+
+    offers = parse_challenges([RFC7616.format("SHA-256"), RFC7616.format("SHA-512-256"), RFC7616.format("MD5")])
+    challenge = choose(offers, allow_basic=False)
+    assert challenge is not None
+    assert challenge.algorithm == "SHA-512-256"
+    answer = fields_of(digest_answer(challenge, MUFASA, "DESCRIBE", URL, b"", "c", 1))
+    ha1, ha2 = h(f"Mufasa:http-auth@example.org:{MUFASA.password}"), h(f"DESCRIBE:{URL}")
+    assert answer["response"] == h(f"{ha1}:{RFC7616_NONCE}:00000001:c:auth:{ha2}")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('Digest realm="r", nonce="n", algorithm="md5"', "u:r:p"),
+        ("digest REALM=r,NONCE=n,ALGORITHM=Md5", "u:r:p"),
+        ('Digest nonce="n"', "u::p"),
+        ('Digest realm="", nonce="n"', "u::p"),
+    ],
+)
+def test_careless_challenges_are_answered(value: str, expected: str) -> None:
+    """Algorithm in lower case or quotes, names in capitals; a realm that is missing is an empty one, as curl has it."""
+    import hashlib
+
+    def h(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    auth = authenticator(Credentials("u", "p"))
+    auth.challenged([value], answered=False)
+    answer = fields_of(auth.authorization("PLAY", URL) or "")
+    assert answer["response"] == h(f"{h(expected)}:n:" + h(f"PLAY:{URL}"))
+    assert answer["realm"] == expected.split(":")[1]
+
+
+@pytest.mark.parametrize("nonce", ["", " ", "a b  c", "a,b", 'a"b'])
+def test_odd_nonces_come_back_as_they_came(nonce: str) -> None:
+    """Empty, with blanks, commas or quotes: also in the hash."""
+    import hashlib
+
+    def h(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    auth = authenticator(Credentials("u", "p"))
+    auth.challenged([f'Digest realm="r", nonce="{nonce}", qop=auth'], answered=False)
+    answer = fields_of(auth.authorization("PLAY", URL) or "")
+    assert answer["nonce"] == nonce
+    assert answer["response"] == h(f"{h('u:r:p')}:{nonce}:00000001:0a4f113b:auth:" + h(f"PLAY:{URL}"))
 
 
 def test_gstreamer_digest_has_no_qop() -> None:
@@ -237,6 +293,52 @@ def test_hikvision_lock_is_not_provoked_by_the_same_nonce() -> None:
     auth.challenged([MD5], answered=False)
     with pytest.raises(LookError, match="refuses"):
         auth.challenged([MD5], answered=True)
+
+
+def test_hikvision_says_that_the_password_was_wrong() -> None:
+    """A new nonce with stale=FALSE is a wrong password: one refused answer a look, of the five until it locks."""
+    auth = authenticator()
+    auth.challenged(['Digest realm="IP Camera(10789)", nonce="one", stale="FALSE"'], answered=False)
+    auth.authorization("DESCRIBE", URL)
+    with pytest.raises(LookError, match="refuses"):
+        auth.challenged(['Digest realm="IP Camera(10789)", nonce="two", stale="FALSE"'], answered=True)
+    assert auth.refusals == 1
+
+
+def test_a_nonce_that_was_good_before_may_run_out_with_stale_false() -> None:
+    """An answer to it was taken: the password is right, and the new nonce is answered once."""
+    auth = authenticator()
+    auth.challenged(['Digest realm="r", nonce="one", stale=FALSE'], answered=False)
+    for method in ("DESCRIBE", "SETUP"):
+        auth.authorization(method, URL)
+    auth.challenged(['Digest realm="r", nonce="two", stale=FALSE'], answered=True)
+    assert 'nonce="two"' in (auth.authorization("SETUP", URL) or "")
+
+
+def test_after_two_refused_answers_nothing_is_answered_any_more() -> None:
+    """Not in a farewell, not in a new connection, not to a challenge that looks like the first."""
+    auth = authenticator()
+    auth.challenged([MD5], answered=False)
+    for number in range(2):
+        with suppress(LookError):
+            auth.challenged([f'Digest realm="r", nonce="{number}", stale=true'], answered=True)
+    assert auth.authorization("TEARDOWN", URL) is None
+    auth.renew()
+    with pytest.raises(LookError, match="stale"):
+        auth.challenged([f"{MD5}, stale=true"], answered=False)
+    assert auth.authorization("TEARDOWN", URL) is None
+    assert auth.refusals == 2
+
+
+def test_a_device_that_spoke_digest_gets_no_basic_later() -> None:
+    """Also where Basic is allowed: in mid-session it is a downgrade."""
+    auth = authenticator(allow_basic=True)
+    auth.challenged([MD5], answered=False)
+    auth.renew()
+    with pytest.raises(LookError, match="Basic"):
+        auth.challenged([BASIC], answered=False)
+    auth.challenged([BASIC, MD5], answered=False)
+    assert (auth.authorization("PLAY", URL) or "").startswith("Digest ")
 
 
 def test_nonce_count_grows_with_use_and_starts_anew_with_a_nonce() -> None:
