@@ -416,6 +416,7 @@ class Conversation:
         if media.flowed and not self.media_flowed:
             self.media_flowed = True
             self._patient_until = None
+        self.codec = media.codec
         if media.size is not None:
             self.width, self.height = media.size
         if media.keyframe is not None and self.keyframe is None:

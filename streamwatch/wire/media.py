@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire import bitstream, rtcp
-from streamwatch.wire.depacketise import DEPACKETISERS, JpegUnit, KeyUnit, Pictures
+from streamwatch.wire.depacketise import (
+    DEPACKETISERS,
+    JpegDepacketiser,
+    JpegUnit,
+    KeyUnit,
+    Pictures,
+    PsDepacketiser,
+)
 from streamwatch.wire.fragments import take_run
 from streamwatch.wire.reorder import Reorder
 from streamwatch.wire.rtp import Order, RtpPacket, SequenceTracker, parse_rtp
@@ -30,7 +37,8 @@ class Media:
     keyframe.
 
     Raises LookError(media.unsupported_codec) where nobody reads that codec, and from every taking method
-    LookError(media.too_large or media.no_keyframe).
+    LookError(media.too_large or media.no_keyframe; of what a track holds also media.unsupported_codec or
+    media.encrypted).
     """
 
     __slots__ = (
@@ -60,6 +68,11 @@ class Media:
         self._max_pixels = max_pixels
         self._max_bytes = max_bytes  # without a keyframe
         self._reorder: Reorder | None = None  # over UDP
+
+    @property
+    def codec(self) -> str:
+        """Of the video: what the track says, or once known what is in its program stream (before: "ps")."""
+        return self.depacketiser.codec if isinstance(self.depacketiser, PsDepacketiser) else self._track.codec
 
     def announced(self, ssrc: int | None) -> None:
         """Over UDP, which source the device says it sends."""
@@ -109,17 +122,16 @@ class Media:
             return
         self.flowed = True
         self.depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
-        if isinstance(self.depacketiser, Pictures):
-            unit = self.depacketiser.pull()
-            if unit is not None:
-                self._accept(unit, self.depacketiser.size_of(unit.sps))
-        elif (picture := self.depacketiser.pull()) is not None:
-            self._accept(picture, picture.size)
+        if isinstance(self.depacketiser, JpegDepacketiser):
+            if (picture := self.depacketiser.pull()) is not None:
+                self._accept(picture, picture.size)
+        elif (unit := self.depacketiser.pull()) is not None:
+            self._accept(unit, self.depacketiser.size_of(unit.sps))
 
     def _accept(self, unit: KeyUnit | JpegUnit, size: bitstream.PictureSize) -> None:
         self.size = size.width, size.height
         bitstream.check_size(size, self._max_pixels)
-        self.keyframe = Keyframe(self._track.codec, unit.data, size.width, size.height, unit.timestamp)
+        self.keyframe = Keyframe(self.codec, unit.data, size.width, size.height, unit.timestamp)
 
     def _check_bytes(self) -> None:
         if self.bytes > self._max_bytes and self.keyframe is None:

@@ -1,7 +1,8 @@
 """Stage 3, wire: an RTP packet without its picture: same length, zeros for what shows something.
 
 What decides a look stays. Of H.264 and H.265: RTP header, kinds of units, parameter sets, the head of each slice. Of
-JPEG: RTP header, the headers of RFC 2435 with their tables, and the marker of its end.
+JPEG: RTP header, the headers of RFC 2435 with their tables, and the marker of its end. Of a program stream, where ones
+stand for zeros: the map, the headers of packets, and of its video the same as of H.264 and H.265.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from streamwatch.wire import bitstream, bitstream_h265, jpeg
+from streamwatch.wire import bitstream, bitstream_h265, jpeg, ps
 from streamwatch.wire.depacketise.h264 import FU_A, STAP_A
 from streamwatch.wire.depacketise.h265 import AGGREGATION, DON, DON_DIFFERENCE, FRAGMENTATION, is_numbered
 from streamwatch.wire.depacketise.jpeg import MAIN_HEADER, OWN_TABLES, RESTART_HEADER, RESTARTS, TABLES_HEADER
@@ -21,6 +22,9 @@ OTHER_HEAD: Final = 64  # bytes of what is no RTP: RTCP reports are shorter, and
 
 MAX_TABLES: Final = 4 * 128  # bytes of quantisation tables, RFC 2435 section 3.1.8
 
+_PES_HEAD: Final = 32  # bytes behind a start code of a program stream; packets' headers have 15
+_SETS: Final = frozenset({0x07, 0x27, 0x47, 0x67, 0x28, 0x48, 0x68})  # first bytes of SPS and PPS of H.264,
+_SETS_H265: Final = frozenset({b"\x40\x01", b"\x42\x01", b"\x44\x01"})  # and two of VPS, SPS and PPS of H.265
 _SLICES: Final = frozenset({1, 2, 3, 4, 5})  # table 7-1, with data partitions
 
 
@@ -37,6 +41,8 @@ def without_picture(packet: bytes, track: VideoTrack | None = None) -> bytes:
         reduced = _jpeg(payload)
     elif track is not None and track.codec == "h265":
         reduced = _payload_h265(payload, numbered=is_numbered(track.fmtp))
+    elif track is not None and track.codec == "ps":
+        reduced = _program_stream(payload)
     else:
         reduced = _payload(payload)
     return header + reduced + packet[len(packet) - padding :]
@@ -118,3 +124,24 @@ def _unit_h265(unit: bytes) -> bytes:
     if unit and bitstream_h265.LAST_SLICE < bitstream_h265.kind_of(unit) < AGGREGATION:
         return unit
     return _head(unit, SLICE_HEAD)
+
+
+def _program_stream(payload: bytes) -> bytes:
+    """It may begin and end anywhere in a stream: its first and last bytes can be the rest and the begin of a header."""
+    code = bitstream.START_CODE[1:]
+    first, *parts = payload.split(code)
+    reduced = code.join([_overwritten(first, SLICE_HEAD), *map(_coded, parts)])
+    return reduced[: max(0, len(payload) - len(code))] + payload[-len(code) :]
+
+
+def _coded(part: bytes) -> bytes:
+    """What stands behind one start code, up to the next."""
+    if not part or part[0] >= ps.FIRST_SYSTEM_CODE:
+        return _overwritten(part, ps.MAX_HELD if part[:1] == bytes((ps.MAP,)) else _PES_HEAD)
+    head = part[: bitstream_h265.HEADER]
+    is_set = head in _SETS_H265 or (head[0] in _SETS and head != b"\x28\x01")  # that is an IDR picture of H.265
+    return _overwritten(part, bitstream.MAX_PARAMETER_SET if is_set else SLICE_HEAD)
+
+
+def _overwritten(data: bytes, head: int) -> bytes:
+    return data[:head] + b"\xff" * (len(data) - head)

@@ -23,7 +23,14 @@ MAX_ATTRIBUTES: Final = 256  # a section, and parameters of an fmtp; real device
 MAX_SPROP: Final = 64 * 1024  # characters of parameter sets; real ones have under 300
 CONTROL_ALL: Final = "*"  # RFC 2326 section C.1.1
 
-CODECS: Final = {"H264": "h264", "H265": "h265", "HEVC": "h265", "JPEG": "mjpeg"}  # rtpmap names -> ours
+CODECS: Final = {  # rtpmap names -> ours
+    "H264": "h264",
+    "H265": "h265",
+    "HEVC": "h265",
+    "JPEG": "mjpeg",
+    "PS": "ps",  # GB/T 28181 annex C
+    "MP2P": "ps",  # RFC 3555 section 4.2.13
+}
 STATIC_JPEG: Final = 26  # RFC 3551 table 5
 _SPROP: Final[dict[str, tuple[tuple[str, ...], frozenset[int]]]] = {  # parameters of fmtp, and kinds of their units
     "h264": (("sprop-parameter-sets",), frozenset({bitstream.SPS, bitstream.PPS})),
@@ -78,7 +85,7 @@ class SessionDescription:
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """The track to watch. `codec` is ours (h264, h265, mjpeg) or the lower-case name that the device gave."""
+    """The track to watch. `codec` is ours (h264, h265, mjpeg, ps) or the lower-case name that the device gave."""
 
     codec: str
     payload_type: int

@@ -8,11 +8,13 @@ from streamwatch.wire.depacketise.h264 import H264Depacketiser
 from streamwatch.wire.depacketise.h265 import H265Depacketiser
 from streamwatch.wire.depacketise.jpeg import JpegDepacketiser, JpegUnit
 from streamwatch.wire.depacketise.pictures import KeyUnit, Pictures
+from streamwatch.wire.depacketise.ps import PsDepacketiser
 
-DEPACKETISERS: Final[dict[str, type[Pictures] | type[JpegDepacketiser]]] = {
+DEPACKETISERS: Final[dict[str, type[Pictures] | type[JpegDepacketiser] | type[PsDepacketiser]]] = {
     "h264": H264Depacketiser,
     "h265": H265Depacketiser,
     "mjpeg": JpegDepacketiser,
+    "ps": PsDepacketiser,
 }
 
 __all__ = [
@@ -23,4 +25,5 @@ __all__ = [
     "JpegUnit",
     "KeyUnit",
     "Pictures",
+    "PsDepacketiser",
 ]

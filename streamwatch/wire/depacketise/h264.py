@@ -62,6 +62,12 @@ class H264Depacketiser(Pictures):
     def _unit(self, unit: bytes) -> None:
         self._take(unit[0] & 0x1F, unit)
 
+    def _begin(self, head: bytes) -> None:
+        if head[0] & 0x80:
+            self._damage()
+        else:
+            self._open(head[0] & 0x1F, head[:1], head[1:])
+
     def _unfragmented(self, payload: bytes) -> tuple[int, bytes, bytes]:
         kind = payload[1] & 0x1F
         return kind, bytes((payload[0] & 0xE0 | kind,)), payload[2:]

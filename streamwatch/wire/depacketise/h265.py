@@ -96,6 +96,12 @@ class H265Depacketiser(Pictures):
         elif not _is_refinement(unit):
             self._take(bitstream_h265.kind_of(unit), unit)
 
+    def _begin(self, head: bytes) -> None:
+        if head[0] & 0x80 or len(head) < bitstream_h265.HEADER:
+            self._damage()
+        elif not _is_refinement(head):
+            self._open(bitstream_h265.kind_of(head), head[: bitstream_h265.HEADER], head[bitstream_h265.HEADER :])
+
     def _unfragmented(self, payload: bytes) -> tuple[int, bytes, bytes]:
         kind = payload[2] & 0x3F
         header = bytes((payload[0] & 0x81 | kind << 1, payload[1]))

@@ -63,6 +63,7 @@ class Pictures:
 
     __slots__ = (
         "_between",
+        "_clock",
         "_done",
         "_fragmented",
         "_has_slice",
@@ -89,6 +90,7 @@ class Pictures:
         self._state = State.JOINED
         self._in_band: set[int] = set()  # kinds of parameter sets that came in-band
         self._timestamp: int | None = None
+        self._clock: int | None = None  # where units come without packets: the timestamp of the one that begins
         self._between: list[tuple[int, bytes]] = []  # sets and SEI since the last slice, until the next one tells
         self._done: KeyUnit | None = None
         self._fragmented: list[bytes | bytearray] | None = None  # of the unit that a fragment began; empty: not kept
@@ -114,7 +116,7 @@ class Pictures:
     def push(self, packet: RtpPacket, *, after_loss: bool = False) -> None:
         """Takes the next packet. `after_loss`: packets before it are missing."""
         if after_loss:
-            self._lose()
+            self.lose()
         if packet.timestamp != self._timestamp:
             if self._timestamp is not None:
                 self._end_picture()
@@ -124,6 +126,35 @@ class Pictures:
         self._payload(packet.payload)
         if packet.marker and (self._has_slice or self._state is State.SKIPPING):
             self._end_picture()  # not on a marker of parameter sets or SEI alone (Ivel)
+
+    def begin_unit(self, head: bytes, timestamp: int) -> None:
+        """Of a stream that is no RTP of its own (`wire.ps`): a unit with its first SLICE_HEAD bytes, or all it has.
+
+        Pictures begin and end by what their units say then; a keyframe's timestamp is that of its first unit.
+        """
+        if self._fragmented is not None:  # nobody said that the one before is over
+            self._give_up()
+        self._clock = timestamp
+        if self._timestamp is None:
+            self._timestamp = timestamp
+        self._begin(head)
+
+    def more_of_unit(self, data: bytes) -> None:
+        """What follows its head."""
+        parts = self._fragmented
+        if parts:
+            parts.append(data)
+            self._grow(len(data))
+
+    def end_unit(self) -> None:
+        """It is whole."""
+        if self._fragmented is not None:
+            self._end_fragments()
+
+    def lose(self) -> None:
+        """Packets, or bytes, are missing here."""
+        if self._state is State.BUILDING or self._fragmented is not None:
+            self._give_up()
 
     def open_unit(self) -> tuple[list[bytes | bytearray] | None, int, int, int] | None:
         """For the fast path: the parts of the open unit (None: not kept), its timestamp, room in bytes and in parts.
@@ -155,10 +186,6 @@ class Pictures:
         self._pps_id = 0
         self._fragmented = None
 
-    def _lose(self) -> None:
-        if self._state is State.BUILDING or self._fragmented is not None:
-            self._give_up()
-
     def _damage(self) -> None:
         self.malformed += 1
         self._give_up()
@@ -177,6 +204,8 @@ class Pictures:
         between, self._between = self._between, []
         self._reset()
         self._state = State.JOINED
+        if self._clock is not None:
+            self._timestamp = self._clock
         for kind, unit in between:  # they belong to the picture that begins now
             self._non_slice(kind, unit)
 
@@ -284,7 +313,12 @@ class Pictures:
         return None
 
     def _first_fragment(self, payload: bytes, flags: int) -> None:
-        kind, header, body = self._unfragmented(payload)
+        self._open(*self._unfragmented(payload))
+        if flags & 0x40 and self._fragmented is not None:
+            self._end_fragments()
+
+    def _open(self, kind: int, header: bytes, body: bytes) -> None:
+        """A unit begins of which more will come."""
         if kind in self._SLICES:
             keep = self._begin_slice(kind, header + body[:SLICE_HEAD])
             if self._state is State.SKIPPING:
@@ -297,8 +331,6 @@ class Pictures:
                 self._fragmented = []
         else:
             self._fragmented = [header, body]
-        if flags & 0x40 and self._fragmented is not None:
-            self._end_fragments()
 
     def _end_fragments(self) -> None:
         parts, self._fragmented = self._fragmented, None
@@ -328,6 +360,10 @@ class Pictures:
 
     def _unit(self, unit: bytes) -> None:
         """A whole unit, never empty."""
+        raise NotImplementedError
+
+    def _begin(self, head: bytes) -> None:
+        """The first bytes of a unit that came without packets."""
         raise NotImplementedError
 
     def _unfragmented(self, payload: bytes) -> tuple[int, bytes, bytes]:
