@@ -117,7 +117,8 @@ def in_words(found: Finding) -> str:
     """One camera on one line: state, address, what came, what is wrong."""
     faults = f"faults: {', '.join(found.faults)}" if found.faults else None
     total = f"{found.timings_ms.get('total', 0):.0f} ms"
-    parts = (f"{found.state:<7}", found.url, video_in_words(found), reason_in_words(found), faults, total)
+    what = reason_in_words(found) or found.detail
+    parts = (f"{found.state:<7}", found.url, video_in_words(found), what, faults, total)
     return "  ".join(part for part in parts if part is not None)
 
 

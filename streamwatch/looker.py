@@ -6,9 +6,7 @@ It knows cameras and no store: it says what it saw and how it was itself doing m
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,23 +16,21 @@ from streamwatch.clock import US, Clock
 from streamwatch.decoders.job import DecodeJob
 from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import Reason, Step
+from streamwatch.gates import Gate, Lines
 from streamwatch.health import LoopLag
 from streamwatch.ingest.connection import Tape
 from streamwatch.ingest.session import Heard, Limits, converse
-from streamwatch.model.look import Depth, Look, Measurement, Transport
+from streamwatch.memory import Memory, waited_out
+from streamwatch.model.look import Depth, Look, Measurement
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
+from streamwatch.patience import Grant
 from streamwatch.wire.ask import KEYFRAME_S, Ask
 
 FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
 FLUSH_LOOKS: Final = 500
-MAX_MEMORIES: Final = 200_000  # cameras; 2 KiB each is 400 MB, more than one looker is ever given
-
-_OF_A_TRANSPORT: Final = frozenset(
-    {Reason.RTSP_TRANSPORT, Reason.MEDIA_NO_DATA, Reason.MEDIA_NO_KEYFRAME, Reason.OURS_OVERLOAD}
-)
-
+EVERYBODY: Final = "everybody"  # who has a place in this looker
 log = structlog.get_logger(__name__)
 
 Emit = Callable[[Report], Awaitable[None]]
@@ -49,39 +45,10 @@ class LookerPolicy:
     looks_in_flight: int = 256
     connect_s: float = 5.0
     step_s: float = 10.0
-    keyframe_s: float = KEYFRAME_S
+    keyframe_s: float = KEYFRAME_S  # of a camera that nothing is known of
+    keyframe_most_s: float = 60.0  # of any
     max_pixels: int = 8_900_000
     user_agent: str = "streamwatch"
-
-
-_Memory = tuple[int, str]  # camera and stream
-
-
-class _Gate:
-    """Counts sessions by key; a key nobody uses takes no memory."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._gates: dict[str, tuple[asyncio.Semaphore, int]] = {}
-
-    @contextlib.asynccontextmanager
-    async def through(self, key: str | None) -> AsyncIterator[None]:
-        if key is None:
-            yield
-            return
-        semaphore, users = self._gates.get(key, (None, 0))
-        if semaphore is None:
-            semaphore = asyncio.Semaphore(self._limit)
-        self._gates[key] = (semaphore, users + 1)
-        try:
-            async with semaphore:
-                yield
-        finally:
-            _, users = self._gates[key]
-            if users == 1:
-                del self._gates[key]
-            else:
-                self._gates[key] = (semaphore, users - 1)
 
 
 class Looker:
@@ -105,12 +72,12 @@ class Looker:
         self._guard = guard
         self._canaries = canaries
         self._lag = lag
-        self._hosts = _Gate(policy.per_host)
-        self._recorders = _Gate(policy.per_recorder)
-        self._cameras = _Gate(1)  # one session a camera, ever
-        self._all = asyncio.Semaphore(policy.looks_in_flight)
-        self._fingerprints: OrderedDict[_Memory, bytes] = OrderedDict()
-        self._by_udp: OrderedDict[_Memory, None] = OrderedDict()  # whose pictures came that way; all others: TCP first
+        self._hosts = Gate(policy.per_host)
+        self._recorders = Gate(policy.per_recorder)
+        self._cameras = Gate(1)  # one session a camera, ever
+        self._all = Gate(policy.looks_in_flight)
+        self._lines = Lines(clock)
+        self._memory = Memory(policy.keyframe_s, policy.keyframe_most_s)
         self.open_sessions = 0
 
     def health(self, since: float) -> Health:
@@ -175,22 +142,44 @@ class Looker:
 
     async def _ticket(self, order: Round, ticket: Ticket, due: float) -> Look:
         await self._clock.sleep(due + ticket.offset_ms / 1000 - self._clock.monotonic())
-        async with (
-            self._cameras.through(str(ticket.camera)),
-            self._recorders.through(ticket.group),
-            self._hosts.through(ticket.host),
-            self._all,
-        ):
-            return await self.look(ticket, order.depth, order=order.id)
+        async with self._cameras.through(str(ticket.camera)):
+            if not await self._lines.turn(ticket):
+                return self._no_turn(ticket, order)
+            received = 0
+            try:
+                async with (
+                    self._recorders.through(ticket.group),
+                    self._hosts.through(ticket.host),
+                    self._all.through(EVERYBODY),
+                ):
+                    look = await self.look(ticket, order.depth, order=order.id)
+                received = look.media_bytes
+            finally:
+                self._lines.settle(ticket, received)
+            return look
+
+    def _no_turn(self, ticket: Ticket, order: Round) -> Look:
+        """Our own limit says nothing of the camera."""
+        return self._told(
+            ticket,
+            order.depth,
+            self._clock.utc_us(),
+            self._clock.monotonic(),
+            order.id,
+            reason=Reason.OURS_LIMIT,
+            step=Step.CONNECT,
+            detail=f"line {ticket.line}: {ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look",
+        )
 
     async def look(self, ticket: Ticket, depth: Depth, *, order: str | None = None, tape: Tape | None = None) -> Look:
         """One look at one camera. A defect of ours ends this look only, and is booked as ours."""
         started_us = self._clock.utc_us()
         begun = self._clock.monotonic()
         self.open_sessions += 1
+        granted = self._grant(ticket)
         try:
-            heard = await self._converse(ticket, depth, tape)
-            self._remember_transport(ticket, heard)
+            heard = await self._converse(ticket, depth, granted, tape)
+            self._memory.remember(ticket, heard)
             begun += heard.parting_s  # it is no part of the look
         except Exception as error:
             log.exception("look.defect", camera=ticket.camera)
@@ -200,10 +189,24 @@ class Looker:
             )
         finally:
             self.open_sessions -= 1
-        return await self.finish(ticket, depth, heard, started_us, begun, order)
+        return await self.finish(ticket, depth, heard, started_us, begun, order, granted)
 
-    def ask(self, ticket: Ticket, depth: Depth) -> Ask:
+    def _grant(self, ticket: Ticket) -> Grant:
+        """What this look may take: its camera's own patience, where nobody else waits for what it would hold."""
+        room = self._lines.room(ticket, self._policy.keyframe_most_s)
+        refused = ""
+        if room == 0:
+            refused = f"the budget of line {ticket.line} (limits.per_line_kbps) had no room to wait longer"
+        elif self._crowded(ticket):
+            refused = "others waited for their turn at its host or recorder, so it was not waited for longer"
+        return self._memory.grant(ticket, refused, room)
+
+    def _crowded(self, ticket: Ticket) -> bool:
+        return self._recorders.crowded(ticket.group) or self._hosts.crowded(ticket.host) or self._all.crowded(EVERYBODY)
+
+    def ask(self, ticket: Ticket, depth: Depth, granted: Grant | None = None) -> Ask:
         """What a ticket asks of its camera."""
+        granted = granted or self._grant(ticket)
         return Ask(
             url=ticket.url,
             depth=depth,
@@ -212,33 +215,41 @@ class Looker:
             max_pixels=self._policy.max_pixels,
             user_agent=self._policy.user_agent,
             transport=ticket.transport,
-            keyframe_s=self._policy.keyframe_s,
-            prefer=Transport.UDP if _memory_of(ticket) in self._by_udp else Transport.TCP,
+            keyframe_s=granted.keyframe_s,
+            max_media_bytes=granted.media_bytes,
+            prefer=self._memory.transport(ticket),
         )
 
-    async def _converse(self, ticket: Ticket, depth: Depth, tape: Tape | None) -> Heard:
-        ask = self.ask(ticket, depth)
-        limits = Limits(self._policy.connect_s, self._policy.step_s, ticket.deadline_ms / 1000)
+    async def _converse(self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None) -> Heard:
+        ask = self.ask(ticket, depth, granted)
+        limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
         return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape)
 
     async def finish(
-        self, ticket: Ticket, depth: Depth, heard: Heard, started_us: int, begun: float, order: str | None = None
+        self,
+        ticket: Ticket,
+        depth: Depth,
+        heard: Heard,
+        started_us: int,
+        begun: float,
+        order: str | None = None,
+        granted: Grant | None = None,
     ) -> Look:
         """What was heard, decoded and scored as far as the depth asks; `begun` is monotonic."""
         reason = heard.failure.reason if heard.failure else None
         step = heard.failure.step if heard.failure else None
-        detail = heard.failure.detail if heard.failure else ""
+        said = [heard.failure.detail] if heard.failure else []
+        detail = "; ".join([*said, *(self._memory.waited(ticket, heard, granted) if granted is not None else ())])
         timings = dict(heard.timings_ms)
         total = timings.pop("total", 0.0)  # it comes last, behind what is added here
         measures: tuple[Measurement, ...] = ()
         reference_us: int | None = None
         width, height = heard.width, heard.height
         if depth is Depth.PICTURE and heard.keyframe is not None and reason is None:
-            memory = _memory_of(ticket)
             job = DecodeJob(
                 codec=heard.keyframe.codec,
                 data=heard.keyframe.data,
-                previous=self._fingerprints.get(memory),
+                previous=self._memory.fingerprint(ticket),
                 at_us=started_us,
             )
             result = await self._pool.score(job)
@@ -250,7 +261,7 @@ class Looker:
                 width, height = result.width or width, result.height or height
                 timings["decode"], timings["score"] = result.decode_ms, result.score_ms
                 if result.fingerprint is not None:
-                    self._remember(memory, result.fingerprint)
+                    self._memory.remember_fingerprint(ticket, result.fingerprint)
             total = round((self._clock.monotonic() - begun) * 1000, 3)
         timings["total"] = total
         return self._told(
@@ -263,6 +274,8 @@ class Looker:
             step=step,
             detail=detail,
             media_flowed=heard.media_flowed,
+            media_bytes=heard.media_bytes,
+            waited_out=granted is not None and waited_out(heard, granted),
             codec=heard.codec,
             width=width,
             height=height,
@@ -288,29 +301,3 @@ class Looker:
             order=order,
             **found,
         )
-
-    def _remember(self, memory: _Memory, fingerprint: bytes) -> None:
-        self._fingerprints[memory] = fingerprint
-        _bound(self._fingerprints, memory)
-
-    def _remember_transport(self, ticket: Ticket, heard: Heard) -> None:
-        """The transport that worked is asked for first the next time; one that failed is not preferred any more.
-
-        A look that never came to media says nothing about it: a wrong password is no reason to start with TCP again.
-        """
-        memory = _memory_of(ticket)
-        if heard.keyframe is not None and heard.transport == Transport.UDP:
-            self._by_udp[memory] = None
-            _bound(self._by_udp, memory)
-        elif heard.keyframe is not None or (heard.failure is not None and heard.failure.reason in _OF_A_TRANSPORT):
-            self._by_udp.pop(memory, None)
-
-
-def _memory_of(ticket: Ticket) -> _Memory:
-    return ticket.camera, ticket.stream.value
-
-
-def _bound(memories: OrderedDict[_Memory, Any], newest: _Memory) -> None:
-    memories.move_to_end(newest)
-    while len(memories) > MAX_MEMORIES:
-        memories.popitem(last=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,6 +28,8 @@ JITTER: Final = 0.1  # confirming looks come up to 10 % earlier or later, so tha
 BACKOFF_INTERVALS: Final = 6  # refused credentials: at most every sixth interval, half an hour at the default
 GRACE_INTERVALS: Final = 1.5
 MAX_WINDOW_S: Final = 60.0  # the design's: a village's round is min(interval/4, 60 s)
+PATIENCE_S: Final = 60.0  # the longest that any look takes in all: R16
+PATIENCE_INTERVALS: Final = 0.5  # such a look's successor is told before the grace of the look before it is over
 CONFIRMATIONS: Final = ((10.0, 1 / 6), (30.0, 1 / 3), (60.0, 1 / 2), (120.0, 2 / 3))  # (seconds, share of the interval)
 
 
@@ -44,12 +46,18 @@ class Policy:
     confirm_after_s: tuple[float, ...] | None = None
     access_tries: int = 3
     access_backoff_max_s: float = 1800.0
+    per_line_kbps: int | None = None  # 1,000 bits a second that looks may take of one line; None: as much as comes
 
     def window(self, interval_s: int) -> float:
         """Seconds within which a round's looks begin; never more than half the interval."""
         if self.window_s is None:
             return min(interval_s / 4, MAX_WINDOW_S)
         return min(self.window_s, interval_s / 2)
+
+    def patience_s(self, interval_s: int) -> float:
+        """How long a look may take in all where its camera's keyframes are rare; 0 where the interval is too short."""
+        longest_s = min(PATIENCE_S, interval_s * PATIENCE_INTERVALS)
+        return longest_s if longest_s > self.deadline_s else 0.0
 
     def confirm_moments(self, interval_s: int) -> tuple[float, ...]:
         """Seconds after the bad look at which each confirming look begins, ascending; `confirm_looks` of them."""
@@ -97,6 +105,7 @@ class Planner:
         self._rng = rng
         self._units: dict[tuple[int, int], _Unit] = {}
         self._cameras: dict[int, Camera] = {}
+        self._line_kbps: Mapping[str, int] = {}
         self._patrol: list[tuple[int, tuple[int, int]]] = []
         self._bridges: list[tuple[int, int]] = []  # due, camera: one look between the rounds of two villages
         self._confirm: list[tuple[int, int, int, int]] = []  # due, tie-breaker, camera, attempt
@@ -110,6 +119,7 @@ class Planner:
         A camera that goes to a round of another phase gets one look in between where it would wait for longer than the
         round that it leaves: that it was moved must not leave a gap.
         """
+        self._line_kbps = inventory.line_kbps
         old = self._cameras
         self._cameras = {
             camera.id: camera
@@ -210,10 +220,11 @@ class Planner:
         return 0 if backoff is None else backoff.not_before_us
 
     def visit(self, camera: Camera, depth: Depth, now_us: int, deadline_s: float | None = None) -> Round:
-        """A look now, because somebody asked; `deadline_s` where it must end sooner than the patrol's."""
+        """A look now, because somebody asked; with `deadline_s` it ends by then, and sooner where the patrol's does."""
         ticket = self._ticket(camera, 0)
-        if deadline_s is not None and deadline_s * 1000 < ticket.deadline_ms:
-            ticket = msgspec.structs.replace(ticket, deadline_ms=max(1, int(deadline_s * 1000)))
+        if deadline_s is not None:
+            deadline_ms = min(ticket.deadline_ms, max(1, int(deadline_s * 1000)))
+            ticket = msgspec.structs.replace(ticket, deadline_ms=deadline_ms, patience_ms=0)
         tickets = (ticket,)
         number = next(self._order)
         name = f"visit:{camera.id}:{now_us}:{number}"
@@ -279,7 +290,16 @@ class Planner:
             group=camera.recorder,
             credentials=credentials,
             allow_basic=camera.allow_basic,
+            patience_ms=int(self.policy.patience_s(camera.interval_s) * 1000),
+            line=camera.line,
+            line_kbps=self._kbps(camera.line),
         )
+
+    def _kbps(self, line: str | None) -> int | None:
+        """What looks may take of that line: the setting, and never more than the line has."""
+        if line is None or self.policy.per_line_kbps is None:
+            return None
+        return min(self.policy.per_line_kbps, self._line_kbps.get(line, self.policy.per_line_kbps))
 
     def _round(
         self,

@@ -22,6 +22,7 @@ class Policy:
     """The thresholds. Each fault has two: one to raise it, a laxer one that it must pass to clear."""
 
     confirmations: int = 2  # further looks that must repeat a bad one: down, blur, blackout, picture_broken
+    no_keyframe_confirmations: int = 2  # three looks in all that waited as long as this camera may need
     weak_frozen_confirmations: int = 1  # stillness is two looks by nature; a middling share of it wants a third
 
     # blackout: near black, almost all of it, and nothing to be seen in it. Shares of 0-1, levels of 0-255. Video black
@@ -219,6 +220,8 @@ def _findings(look: Look, policy: Policy, present: frozenset[str]) -> dict[str, 
         return {}
     if look.reason is Reason.MEDIA_BROKEN:
         return {"picture_broken": Finding(present=True, confirmations=policy.confirmations)}
+    if look.reason is Reason.MEDIA_NO_KEYFRAME and look.waited_out:
+        return {"picture_broken": Finding(present=True, confirmations=policy.no_keyframe_confirmations)}
     if look.reason is not None:
         return {}
     found = {"picture_broken": Finding(present=False)}

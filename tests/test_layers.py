@@ -14,12 +14,14 @@ LAYERS = [
     {"model"},
     {"wire"},
     {"schedule", "triage", "quality", "verdict", "blame", "timeline", "texts"},  # pure; values meet in model
+    {"patience", "linebudget"},  # pure
     {"uptime", "findings", "scores"},
     {"certification", "sequence"},
     {"settings", "secrets", "datadir", "health"},
     {"redaction"},
     {"logs", "net"},
-    {"ingest", "decoders", "store"},
+    {"ingest", "decoders", "store", "gates"},
+    {"memory"},
     {"looker"},
     {"retention", "inventory", "gb28181", "prober"},
     {"fleet", "alerts", "metrics", "reports", "access", "live"},
@@ -44,7 +46,7 @@ ONLY = {
     "docxtpl": {"reports"},
 }
 PURE = {"errors", "counters", "frames", "model", "wire", "schedule", "triage", "quality", "verdict", "blame"}
-PURE |= {"timeline", "texts", "uptime", "findings", "certification", "scores", "sequence"}
+PURE |= {"timeline", "texts", "uptime", "findings", "certification", "scores", "sequence", "patience", "linebudget"}
 IMPURE_MODULES = {"asyncio", "socket", "ssl", "time", "threading", "subprocess", "multiprocessing", "select", "signal"}
 
 FILES = sorted(ROOT.rglob("*.py"))

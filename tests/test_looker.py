@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streamwatch import looker as looker_module
+from streamwatch import memory as memory_module
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Reason
@@ -278,7 +278,7 @@ async def test_a_ticket_that_pins_its_transport_gets_no_other(idle: Looker) -> N
 
 async def test_remembered_transports_are_bounded(idle: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that was not looked at for the longest time is forgotten."""
-    monkeypatch.setattr(looker_module, "MAX_MEMORIES", 2)
+    monkeypatch.setattr(memory_module, "MAX_MEMORIES", 2)
     with udp_camera(Plan(PACKETS, refuses={"tcp": "461 No"})) as camera:
         for number in (1, 2, 1, 3):
             await looks_at(idle, camera, ticket_of(camera, number))

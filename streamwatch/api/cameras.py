@@ -26,7 +26,7 @@ from streamwatch.uptime import By
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
 
-PROBE_TIMEOUT_S: Final = 90.0  # a look's own deadline is at most 60 s, and it may wait for its turn
+PROBE_TIMEOUT_S: Final = 100.0  # a look takes at most 60 s; it may wait 20 s for its line, and 10 s for the rest
 Code = Annotated[str | None, Query(max_length=64)]
 
 

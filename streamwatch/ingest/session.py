@@ -60,6 +60,8 @@ class Heard:
     server: str | None = None
     parting_s: float = 0.0
     keyframe_wait_s: float | None = None
+    media_bytes: int = 0
+    packets_lost: int = 0  # of the latest session's media
 
 
 async def converse(
@@ -145,6 +147,8 @@ def heard_of(
         server=conversation.server,
         parting_s=parting_s,
         keyframe_wait_s=keyframe_wait_s,
+        media_bytes=conversation.media_bytes,
+        packets_lost=conversation.packets_lost,
     )
 
 

@@ -71,7 +71,7 @@ class Camera:
     password: Secret | None = None
     recorder: str | None = None  # recorder code
     recorder_channel: str | None = None
-    line: str | None = None  # line code
+    line: str | None = None  # line code: its own, or its recorder's
     interval_s: int = DEFAULT_INTERVAL_S
     allow_basic: bool = False
     installed_us: int = 0  # in service from here
@@ -86,3 +86,4 @@ class Inventory:
     regions: dict[int, Region] = field(default_factory=dict)
     villages: dict[int, Village] = field(default_factory=dict)
     cameras: dict[int, Camera] = field(default_factory=dict)
+    line_kbps: dict[str, int] = field(default_factory=dict)  # by line code, where it is known

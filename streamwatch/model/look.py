@@ -29,11 +29,15 @@ class StreamKind(StrEnum):
 
 
 class Transport(StrEnum):
-    """How media is asked for: interleaved in the RTSP connection, as datagrams, or whichever of the two works."""
+    """How media is asked for: interleaved in the RTSP connection, as datagrams, or whichever of the two works.
+
+    HTTP is the first of them within an HTTP tunnel, and only where it is asked for.
+    """
 
     AUTO = "auto"
     TCP = "tcp"
     UDP = "udp"
+    HTTP = "http"
 
 
 class State(StrEnum):
@@ -78,6 +82,8 @@ class Look(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     order: str | None = None  # id of the round (or visit) that asked for it
     remarks: tuple[Reason, ...] = ()  # what is to be said although it ended nothing: tls.untrusted
     clock_offset_ms: float | None = None  # the device's clock in its RTCP sender reports, minus ours
+    media_bytes: int = 0  # RTP packets of its session, what a line's budget is charged with
+    waited_out: bool = False  # media flowed whole for as long as this camera may need, and no keyframe came
 
     def measure(self, name: str) -> Measurement | None:
         """The measurement of that name, or None."""

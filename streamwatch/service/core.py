@@ -15,11 +15,12 @@ import structlog
 from streamwatch.clock import US, Clock, rfc3339
 from streamwatch.counters import Counters
 from streamwatch.errors import NotFoundError, Step, StreamwatchError
+from streamwatch.gates import LINE_TURN_S
 from streamwatch.live.server import LiveServer
 from streamwatch.model.inventory import Camera, Inventory
 from streamwatch.model.live import CameraLive
 from streamwatch.model.look import Depth, Look
-from streamwatch.model.report import Report
+from streamwatch.model.report import Report, Ticket
 from streamwatch.model.standing import STREAM, Standing
 from streamwatch.schedule import Planner, grace_us
 from streamwatch.schedule import Policy as SchedulePolicy
@@ -49,6 +50,12 @@ class BackoffError(StreamwatchError):
     """That camera refused our credentials several times and is left alone for a while: devices lock accounts."""
 
     code = "backoff"
+
+
+def _longest_s(ticket: Ticket) -> float:
+    """How long the look of that ticket may take at most: until its line has room for it, and then to its end."""
+    turn_s = 0.0 if ticket.line_kbps is None else LINE_TURN_S
+    return turn_s + max(ticket.deadline_ms, ticket.patience_ms) / 1000
 
 
 class Service:
@@ -212,7 +219,7 @@ class Service:
         try:
             if not await self.lookers.link_for(order.village).send(order):
                 raise StreamwatchError("no looker is running: try again in a moment")
-            async with asyncio.timeout(self._schedule.deadline_s + VISIT_SPARE_S):
+            async with asyncio.timeout(_longest_s(order.tickets[0]) + VISIT_SPARE_S):
                 return await waiting
         except TimeoutError:
             raise StreamwatchError(f"the look at {camera.code} brought no answer in time") from None

@@ -24,7 +24,7 @@ from streamwatch.settings.kinds import (
 
 MIN_INTERVAL_S: Final = 5  # a warm look takes under a second; below this the patrol would be continuous watching
 MAX_INTERVAL_S: Final = 86_400  # a day: grace is 1.5 intervals, and longer ones make every hour unknown
-WITHOUT_EFFECT: Final = frozenset({"limits.per_line_kbps", "booking.access_grace_h", "metrics.per_camera"})
+WITHOUT_EFFECT: Final = frozenset({"booking.access_grace_h", "metrics.per_camera"})
 """Keys that nothing reads in this version: their names are kept for what will, and giving one is refused."""
 
 
@@ -48,7 +48,8 @@ class Limits(_Section):
         default=None,
         ge=1,
         le=100_000_000,
-        description="Kilobits a second that looks may use of one line; not set: no limit.",
+        description="Kilobits a second that the looks of one looker may use of one line, at most what the line has; "
+        "not set: no limit.",
     )
     looks_in_flight: int = Field(default=256, ge=1, le=100_000, description="Looks at the same time in one looker.")
     decodes_in_flight: int | None = Field(
@@ -115,7 +116,9 @@ class LookRules(_Section):
 
     connect_s: float = Field(default=5.0, gt=0, le=60, description="Seconds for the TCP connection.")
     step_s: float = Field(default=10.0, gt=0, le=60, description="Seconds for each answer of the camera.")
-    deadline_s: float = Field(default=20.0, gt=0, le=60, description="Seconds for the whole look.")
+    deadline_s: float = Field(
+        default=20.0, gt=0, le=60, description="Seconds for the whole look; up to 60 where keyframes are rare."
+    )
     max_pixels: int = Field(
         default=16_777_216,
         ge=65_536,
@@ -124,7 +127,10 @@ class LookRules(_Section):
     )
     user_agent: UserAgent = Field(default="streamwatch", description="What we call ourselves to cameras.")
     allow_networks: tuple[NetworkText, ...] = Field(
-        default=(), max_length=MAX_ITEMS, description="Networks that looks may connect to; empty: any."
+        default=(),
+        max_length=MAX_ITEMS,
+        description="Networks that looks may connect to. Empty: any, but names lead neither to this machine nor to "
+        "link-local or metadata addresses.",
     )
 
 

@@ -20,6 +20,7 @@ from streamwatch.model.scope import Scope
 from streamwatch.secrets import Sealer
 from streamwatch.store.scoped import visible_regions, within
 from streamwatch.store.tables import camera, recorder, region, village
+from streamwatch.store.tables import line as line_table
 
 PAGE: Final = 2_000  # cameras read at once at start: about 10 ms, so that the loop breathes between pages
 MAX_LIMIT: Final = 501  # the API's 500 and one more, which tells whether there is a next page
@@ -148,6 +149,12 @@ _village_code = village.c.code  # list_cameras has an argument called village
 _RECORDERS: _Query = select(recorder.c.code, recorder.c.url, recorder.c.username, recorder.c.password_sealed).where(
     recorder.c.removed_us.is_(None), recorder.c.username.is_not(None)
 )
+_RECORDER_LINES: _Query = select(recorder.c.code, recorder.c.line).where(
+    recorder.c.removed_us.is_(None), recorder.c.line.is_not(None)
+)
+_LINE_KBPS: _Query = select(line_table.c.code, line_table.c.kbps).where(
+    line_table.c.removed_us.is_(None), line_table.c.kbps.is_not(None)
+)
 _ALL_REGIONS = select(region.c.id, region.c.code, region.c.name, region.c.parent)
 _ALL_VILLAGES: _Query = select(village.c.id, village.c.code, village.c.name, village.c.region)
 _WATCHED: _Query = (
@@ -179,12 +186,15 @@ async def load_inventory(
 ) -> Inventory:
     """All that is watched, removed objects included (their time in service still counts), passwords opened.
 
-    A camera without a user name of its own, at the host of its recorder, has the recorder's login. Raises ConfigError
-    where a password does not open: looks without it would be booked as the camera's refusal.
+    A camera without a user name of its own, at the host of its recorder, has the recorder's login; one without a line
+    of its own has the recorder's. Raises ConfigError where a password does not open: looks without it would be booked
+    as the camera's refusal.
     """
     regions = {id_: Region(id_, code, name, parent) for id_, code, name, parent in await conn.execute(_ALL_REGIONS)}
     villages = {id_: Village(id_, code, name, in_) for id_, code, name, in_ in await conn.execute(_ALL_VILLAGES)}
     logins = await _recorder_logins(conn, sealer)
+    lines = {code: line for code, line in await conn.execute(_RECORDER_LINES)}  # noqa: C416 - rows, not pairs
+    line_kbps = {code: kbps for code, kbps in await conn.execute(_LINE_KBPS)}  # noqa: C416
     cameras: dict[int, Camera] = {}
     after = -1
     while rows := (await conn.execute(_WATCHED, {"after": after})).all():
@@ -207,13 +217,13 @@ async def load_inventory(
                 allow_basic=bool(basic),
                 recorder=recorder_code,
                 recorder_channel=channel,
-                line=line,
+                line=line or lines.get(recorder_code),
                 interval_s=default_interval_s if every is None else every,
                 installed_us=installed,
                 removed_us=removed,
             )
         after = rows[-1][0]
-    return Inventory(version, regions, villages, cameras)
+    return Inventory(version, regions, villages, cameras, line_kbps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,11 @@ class Conversation:
         return self._earlier_bytes + (self._media.bytes if self._media is not None else 0)
 
     @property
+    def packets_lost(self) -> int:
+        """Of the latest session's media, on the way to us."""
+        return self._media.tracker.lost if self._media is not None else 0
+
+    @property
     def due(self) -> float | None:
         """When `tick` wants to be called; None as long as nothing but the peer matters."""
         if self.step is not Step.FIRST_KEYFRAME or self.finished or self.redial or self._upkeep is None:

@@ -42,7 +42,6 @@ REFUSED = {
     "give host:port such as 127.0.0.1:8080 or [::1]:8080; port 0 picks a free one",
     "nats": "FILE:1: nats_url: lookers on other machines are not in this version; remove it",
     "no_effect_access_grace": "FILE:2: booking.access_grace_h: has no effect in this version; remove it",
-    "no_effect_line": "FILE:2: limits.per_line_kbps: has no effect in this version; remove it",
     "no_effect_per_camera": "FILE:2: metrics.per_camera: has no effect in this version; remove it",
     "network_host_bits": "FILE:2: look.allow_networks: '192.168.1.1/24' does not fit; "
     "give a list of at most 1000, each a network such as 10.0.0.0/8",

@@ -1,0 +1,115 @@
+"""Stage 3's memory: what one looker learnt of its cameras' streams, and asks for next time. It ends with its process.
+
+Lost memory costs a slower look, never a verdict: pictures are compared with none, TCP is asked for first, and a camera
+with rare keyframes is waited for as if nothing were known of it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Final
+
+from streamwatch.errors import Reason
+from streamwatch.ingest.session import Heard
+from streamwatch.model.look import Transport
+from streamwatch.model.report import Ticket
+from streamwatch.patience import Grant, Patience, grant
+from streamwatch.wire.ask import KEYFRAME_S
+
+MAX_MEMORIES: Final = 200_000  # streams; 2 KiB each is 400 MB, more than one looker is ever given
+CLOCK_STEP_S: Final = 0.01  # sums of monotonic seconds differ in their last digits
+
+_OF_A_TRANSPORT: Final = frozenset(
+    {Reason.RTSP_TRANSPORT, Reason.MEDIA_NO_DATA, Reason.MEDIA_NO_KEYFRAME, Reason.OURS_OVERLOAD}
+)
+_Key = tuple[int, str]  # camera and stream
+
+
+class Memory:
+    """Of at most MAX_MEMORIES streams; those that were not looked at for the longest time are forgotten first."""
+
+    def __init__(self, keyframe_s: float, keyframe_most_s: float) -> None:
+        """Seconds of waiting for a keyframe: of a camera that nothing is known of, and of any."""
+        self._first_s = keyframe_s
+        self._fingerprints: OrderedDict[_Key, bytes] = OrderedDict()
+        self._by_udp: OrderedDict[_Key, None] = OrderedDict()  # whose pictures came that way; all others: TCP first
+        self._patience: Patience[_Key] = Patience(keyframe_s, keyframe_most_s, MAX_MEMORIES)
+        self._nothing_known: Patience[_Key] = Patience(keyframe_s, keyframe_most_s, 0)
+
+    def fingerprint(self, ticket: Ticket) -> bytes | None:
+        """Of the last picture that was decoded."""
+        return self._fingerprints.get(_key(ticket))
+
+    def remember_fingerprint(self, ticket: Ticket, fingerprint: bytes) -> None:
+        """Of the picture that was decoded now."""
+        self._fingerprints[_key(ticket)] = fingerprint
+        _bound(self._fingerprints, _key(ticket))
+
+    def transport(self, ticket: Ticket) -> Transport:
+        """Which one to ask for first."""
+        return Transport.UDP if _key(ticket) in self._by_udp else Transport.TCP
+
+    def remember(self, ticket: Ticket, heard: Heard) -> None:
+        """What a conversation showed."""
+        self._remember_transport(ticket, heard)
+        if heard.keyframe_wait_s is None:
+            return
+        if heard.keyframe is not None:
+            self._patience.came(_key(ticket), heard.keyframe_wait_s)
+        elif _no_keyframe(heard):
+            self._patience.gave_up(_key(ticket), heard.keyframe_wait_s)
+
+    def grant(self, ticket: Ticket, refused: str, room: int | None) -> Grant:
+        """What the next look may take; `refused` and `room` as in `patience.grant`."""
+        deadline_s = ticket.deadline_ms / 1000
+        wait, first = (memory.wait(_key(ticket), deadline_s) for memory in (self._patience, self._nothing_known))
+        return grant(wait, first, deadline_s, ticket.patience_ms / 1000, refused, room)
+
+    def waited(self, ticket: Ticket, heard: Heard, granted: Grant) -> Iterator[str]:
+        """For a person: how long a keyframe was waited for, where that is more than most cameras ever need."""
+        may_s = self._patience.wait(_key(ticket), ticket.deadline_ms / 1000).may_s
+        if heard.keyframe is not None and heard.keyframe_wait_s is not None:
+            if may_s > min(self._first_s, KEYFRAME_S):
+                yield f"first keyframe after {heard.keyframe_wait_s:.1f} s; this camera may take {may_s:.0f} s"
+        elif _no_keyframe(heard):
+            if granted.refused:
+                yield granted.refused
+            elif granted.line_bound and heard.media_bytes > granted.media_bytes:
+                yield f"the budget of line {ticket.line} (limits.per_line_kbps) left no more"
+            elif may_s > granted.keyframe_s:
+                yield f"the next look waits {may_s:.0f} s"
+
+    def _remember_transport(self, ticket: Ticket, heard: Heard) -> None:
+        """The transport that worked is asked for first the next time; one that failed is not preferred any more.
+
+        A look that never came to media says nothing about it: a wrong password is no reason to start with TCP again.
+        """
+        key = _key(ticket)
+        if heard.keyframe is not None and heard.transport == Transport.UDP:
+            self._by_udp[key] = None
+            _bound(self._by_udp, key)
+        elif heard.keyframe is not None or (heard.failure is not None and heard.failure.reason in _OF_A_TRANSPORT):
+            self._by_udp.pop(key, None)
+
+
+def waited_out(heard: Heard, granted: Grant) -> bool:
+    """Whether a missing keyframe is the camera's own: it was waited long enough, and nothing was lost on the way."""
+    waited_s = heard.keyframe_wait_s
+    if waited_s is None or not _no_keyframe(heard) or heard.packets_lost:
+        return False
+    return waited_s >= granted.need_s - CLOCK_STEP_S
+
+
+def _no_keyframe(heard: Heard) -> bool:
+    return heard.failure is not None and heard.failure.reason is Reason.MEDIA_NO_KEYFRAME
+
+
+def _key(ticket: Ticket) -> _Key:
+    return ticket.camera, ticket.stream.value
+
+
+def _bound(memories: OrderedDict[_Key, Any], newest: _Key) -> None:
+    memories.move_to_end(newest)
+    while len(memories) > MAX_MEMORIES:
+        memories.popitem(last=False)
