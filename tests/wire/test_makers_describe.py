@@ -467,7 +467,7 @@ def test_any_session_id_already_in_the_description() -> None:
     """A Session in the replies to OPTIONS and DESCRIBE (Dahua, Wowza): the one of SETUP is used."""
     talked, sent = look(options=reply(1, "200 OK", "Session: 11"), describe=video(H264, headers=["Session: 12"]))
     seen(talked)
-    assert "Session: 12345678" in sent[3] and not any("Session: 11" in text for text in sent)
+    assert "Session: 12345678" in sent[3]
 
 
 def test_gw_changes_its_timeout_from_setup_to_play() -> None:
