@@ -50,6 +50,7 @@ MAX_CLOCK: Final = 10_000_000  # Hz; a rate that is 0 or above is not believed
 
 _MEDIA_LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s*(.*)")  # TP-LINK: "application/TP-LINK 0 RTP/AVP smart/1/90000"
 _RTPMAP = re.compile(r"\s*([0-9]{1,3})\s+([^/\s]+)(?:\s*/\s*([0-9]+))?")
+_LINE = re.compile(r"[^\r\n]+")  # one after the other: 128 KiB may be 64 Ki of them
 _FMTP = re.compile(r"\s*([0-9]{1,3})(?:\s+(.*))?", re.DOTALL)
 _DIMENSIONS = re.compile(r"\s*([0-9]{1,5})\s*,\s*([0-9]{1,5})\s*")  # GStreamer's a=x-dimensions:2560,1440
 _FRAME_SIZE = re.compile(r"\s*([0-9]{1,3})\s+([0-9]{1,5})-([0-9]{1,5})\s*")  # 3GPP TS 26.234 clause 5.3.3.2
@@ -102,7 +103,8 @@ def parse_sdp(body: bytes) -> SessionDescription:
     session: list[tuple[str, str]] = []
     sections: list[tuple[re.Match[str] | None, list[tuple[str, str]]]] = []
     attributes = session
-    for line in re.split(r"\r\n|\n|\r", body[:MAX_SDP].decode("latin-1")):
+    for found in _LINE.finditer(body[:MAX_SDP].decode("latin-1")):
+        line = found[0]
         key, value = line[:2], line[2:].strip(" \t")
         if key == "m=":
             if len(sections) >= MAX_MEDIA:
