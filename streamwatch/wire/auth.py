@@ -31,7 +31,7 @@ _PARAMETER = re.compile(
     rf'\s*({_WORD})\s*=\s*(?:"((?:\\.|[^"\\]|"(?!\s*(?:$|,\s*(?:$|{_WORD}(?:\s*=|\s|$)))))*)"|([^\s,"]*))\s*(?:,|$)',
     re.DOTALL,
 )
-_SCHEME = re.compile(rf"\s*,?\s*({_WORD})(?:\s+|\s*,|$)(?!\s*=)")
+_SCHEME = re.compile(rf"\s*+(?:,\s*+)?({_WORD})(?:\s++|\s*+,|$)(?!\s*+=)")  # possessive: blanks are counted once
 
 
 @dataclass(frozen=True, slots=True)
