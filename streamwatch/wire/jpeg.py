@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 SOI: Final = b"\xff\xd8"  # table B.1
@@ -70,6 +71,7 @@ class Tables(NamedTuple):
     chroma: bytes
 
 
+@lru_cache(maxsize=99)  # every picture of a stream without tables of its own asks for the same
 def tables_of(quality: int) -> Tables:
     """The tables of a Q of 1 to 99, RFC 2435 appendix A."""
     factor = 5000 // quality if quality < 50 else 200 - quality * 2
