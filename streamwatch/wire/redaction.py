@@ -27,10 +27,11 @@ _AUTHORITY = re.compile(r"(://)[^\s/@\"<>]*@")
 _PARAMETER = re.compile(r"(?i)([?&;](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)[^&;\s\"]+")
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*")
 _REALM = re.compile(r"(?im)^(www-authenticate[ \t]*:.*?\brealm[ \t]*=[ \t]*)\"(?:[^\"\\\r\n]|\\.)*\"")
-_SERIAL = re.compile(r"(?i)(\b[\w-]*(?:serial|device-?id|uuid)[\w-]*[ \t]*[:=][ \t]*\"?)[\w.-]+")
+# In a name at most 64 characters are looked through: a body of "serialserial…" must not cost its square.
+_SERIAL = re.compile(r"(?i)((?:serial|device-?id|uuid)[\w-]{0,64}+[ \t]*+[:=][ \t]*+\"?)[\w.-]+")
 _HIKVISION_SERIAL = re.compile(r"\bDS-[0-9A-Z/-]{4,30}?[0-9]{8}[A-Z]{4}[0-9]{8,9}[A-Z0-9]*\b")
 _MAC = re.compile(r"(?i)\b[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}\b")
-_BARE_MAC = re.compile(r"(?i)(\bmac[\w-]*[ \t]*[:=][ \t]*\"?)[0-9a-f]{12}\b")
+_BARE_MAC = re.compile(r"(?i)(\bmac[\w-]{0,64}+[ \t]*+[:=][ \t]*+\"?)[0-9a-f]{12}\b")
 
 
 def masked_url(url: str) -> str:
