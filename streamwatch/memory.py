@@ -57,7 +57,7 @@ class Memory:
             return
         if heard.keyframe is not None:
             self._patience.came(_key(ticket), heard.keyframe_wait_s)
-        elif _no_keyframe(heard):
+        elif _no_keyframe(heard) and not heard.packets_lost:  # else it may have come, and been lost on the way
             self._patience.gave_up(_key(ticket), heard.keyframe_wait_s)
 
     def grant(self, ticket: Ticket, refused: str, room: int | None) -> Grant:

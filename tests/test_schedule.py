@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streamwatch.errors import Reason
 from streamwatch.model.inventory import Camera, Inventory, Region, Secret, Village
 from streamwatch.model.look import Depth, StreamKind
+from streamwatch.model.report import Ticket
 from streamwatch.schedule import BACKOFF_INTERVALS, US, Planner, Policy
 
 NOW = 1_800_000_000 * US
@@ -206,3 +207,48 @@ def test_a_camera_that_is_moved_is_never_waited_for_longer_than_an_interval(
     assert max(steps) <= new_interval_s * US + US
     assert len(moments) <= (moved_s // 60 + 1) + 1 + ((1_200 - moved_s) // new_interval_s + 1)
     assert set(steps[-3:]) == {new_interval_s * US}
+
+
+def ticket_of(plan: Planner, interval_s: int, **extra: object) -> Ticket:
+    """The ticket of a patrol round's only camera."""
+    loaded = inventory(1, 1, interval_s, **extra)
+    plan.load(replace(loaded, line_kbps={"L1": 2_000}), NOW)
+    orders = [order for now in range(NOW, NOW + 2 * interval_s * US, US) for order in plan.due(now)]
+    return orders[0].tickets[0]
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "deadline_s", "patience_ms"),
+    [(300, 20, 60_000), (120, 20, 60_000), (60, 20, 30_000), (40, 20, 0), (10, 20, 0), (10, 4, 5_000), (300, 60, 0)],
+)
+def test_a_look_is_as_patient_as_half_the_interval_and_never_more_than_a_minute(
+    interval_s: int, deadline_s: float, patience_ms: int
+) -> None:
+    """It is over and told before the one before it has run out; where that is no more than the deadline, not at all."""
+    plan = planner(Policy(interval_s=interval_s, deadline_s=deadline_s))
+    ticket = ticket_of(plan, interval_s)
+
+    assert (ticket.deadline_ms, ticket.patience_ms) == (deadline_s * 1000, patience_ms)
+
+
+def test_a_visit_is_patient_but_for_one_with_a_deadline_of_its_own() -> None:
+    """Whoever named a deadline waits no longer than that, and no longer than the patrol would."""
+    plan = planner(Policy(interval_s=300))
+    camera = inventory(1, 1, 300).cameras[100]
+
+    def asked(deadline_s: float | None) -> tuple[int, int]:
+        (ticket,) = plan.visit(camera, Depth.PICTURE, NOW, deadline_s).tickets
+        return ticket.deadline_ms, ticket.patience_ms
+
+    assert [asked(None), asked(9.5), asked(50.0)] == [(20_000, 60_000), (9_500, 0), (20_000, 0)]
+
+
+@pytest.mark.parametrize(
+    ("line", "setting", "kbps"),
+    [("L1", None, None), ("L1", 4_000, 2_000), ("L1", 500, 500), ("L2", 4_000, 4_000), (None, 4_000, None)],
+)
+def test_a_ticket_says_what_looks_may_take_of_its_line(line: str | None, setting: int | None, kbps: int | None) -> None:
+    """The setting, and at most what the line has; without a setting or a line there is no limit."""
+    ticket = ticket_of(planner(Policy(interval_s=60, per_line_kbps=setting)), 60, line=line)
+
+    assert (ticket.line, ticket.line_kbps) == (line, kbps)

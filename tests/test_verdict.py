@@ -158,6 +158,18 @@ def test_broken_picture_is_a_fault_that_two_more_looks_confirm() -> None:
     assert faults_of(look(Reason.MEDIA_NO_KEYFRAME), POLICY) == ()
 
 
+def test_no_keyframe_is_a_broken_picture_once_three_looks_waited_as_long_as_the_camera_may_need() -> None:
+    """Unknown as long as it was not; two more such looks confirm it, whatever the settings say of other failures."""
+    waited = msgspec.structs.replace(look(Reason.MEDIA_NO_KEYFRAME), waited_out=True)
+    for policy in (POLICY, Policy(confirmations=0)):
+        found = opinions(waited, policy=policy)
+        assert found["picture"] == Opinion("picture", DOWN, "picture_broken", Blame.CAMERA, confirmations=2)
+        assert found["fault.picture_broken"].confirmations == 2
+        assert (found["reach"].state, found["stream"].state) == (UP, UP)
+    assert opinions(look(Reason.MEDIA_NO_KEYFRAME))["picture"].state is UNKNOWN
+    assert set(opinions(msgspec.structs.replace(waited, depth=Depth.STREAM))) == {"reach", "stream"}
+
+
 BLACK = {"luma_mean": 20.0, "dark_share": 1.0, "texture": 1.0, "sharpness": None, "same_textured": None}
 
 

@@ -370,3 +370,17 @@ async def test_a_list_of_points_as_long_as_a_city(conn: AsyncConnection, sealer:
     result = await take(conn, sealer, "points", "code,village,kind,name,camera\n" + "\n".join(points))
 
     assert (counts(result), said(result.remarks)) == ((1_501, 0, 0, 0), [(1_502, "camera", "C1500", "unknown_camera")])
+
+
+async def test_a_camera_hangs_on_its_own_line_or_on_its_recorders(filled: AsyncConnection, sealer: Sealer) -> None:
+    """And what lines have is loaded with them."""
+    await take(
+        filled, sealer, "cameras", CAMERAS + "C2,村尾,V1,rtsp://10.0.0.9/b,N1,2,\nC3,桥头,V1,rtsp://10.0.0.8/,,,\n"
+    )
+    await take(
+        filled, sealer, "recorders", LISTS["recorders"].splitlines()[0] + "\nN1,录像机,V1,rtsp,rtsp://10.0.0.9/,,,L1\n"
+    )
+    inventory = await load_inventory(filled, sealer)
+
+    assert {camera.code: camera.line for camera in inventory.cameras.values()} == {"C1": "L2", "C2": "L1", "C3": None}
+    assert inventory.line_kbps == {"L1": 100_000, "L2": 2_000}
