@@ -55,6 +55,11 @@ class Library:
         await self._load(key)
         return self._reels[key, stap]
 
+    async def clip(self, scene: str, variant: Variant, stream: str) -> Clip:
+        """The same before it is packetised, for who packetises it himself; it is not kept here."""
+        key = self.key(scene, variant, stream)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._make, key)
+
     def request(self, scene: str, variant: Variant, stream: str) -> None:
         """Starts rendering without waiting for it."""
         task = asyncio.get_running_loop().create_task(self._load(self.key(scene, variant, stream)))
