@@ -7,7 +7,7 @@ from typing import Final
 from streamwatch.errors import LookError
 from streamwatch.wire.auth import Authenticator
 from streamwatch.wire.rtsp import Headers, Request, Response, protocol_error, serialise
-from streamwatch.wire.transport import Session
+from streamwatch.wire.transport import Session, parse_session
 
 MAX_STRAY_REPLIES: Final = 16  # of earlier requests, or provisional (1xx)
 MAX_SERVER_REQUESTS: Final = 64  # the chattiest device asks once a minute
@@ -56,7 +56,19 @@ class Exchange:
                 raise protocol_error(f"more than {MAX_STRAY_REPLIES} replies to nothing that we asked")
             return None
         self._pending = None
+        if reply.status == 200:
+            self._hear_session(reply.headers.get("Session"))
         return pending
+
+    def _hear_session(self, stated: str | None) -> None:
+        """The latest id holds, also one of before SETUP; a timeout holds on where a later reply leaves it out."""
+        session = parse_session(stated) if stated is not None else None
+        if session is None:
+            return
+        before = self.session
+        if before is not None and "timeout" not in (stated or "").lower():
+            session = Session(session.id, before.timeout_s)
+        self.session = session
 
     def answers_farewell(self, reply: Response) -> Request | None:
         """Our TEARDOWN, where this answers it; never raises."""
@@ -84,18 +96,27 @@ class Exchange:
             return False
         return True
 
-    def serve(self, request: Request) -> None:
-        """The device asks: OPTIONS is its keepalive, anything else is more than we do. Never taken for a reply."""
+    def serve(self, request: Request) -> str | None:
+        """The device asks. OPTIONS, and a GET_PARAMETER that asks for nothing, are its keepalives; where REDIRECT sends
+        us to is given; anything else is more than we do. Never taken for a reply.
+        """
         self._server_requests += 1
         if self._server_requests > MAX_SERVER_REQUESTS:
             raise protocol_error(f"more than {MAX_SERVER_REQUESTS} requests from the device")
-        known = request.method == "OPTIONS"
-        fields = [("Public", "OPTIONS")] if known else []
+        method = request.method
+        location = request.headers.get("Location") if method == "REDIRECT" else None
+        known = method == "OPTIONS" or (method == "GET_PARAMETER" and not request.body) or location is not None
+        fields = [("Public", "OPTIONS")] if method == "OPTIONS" else []
         stated = request.headers.get("CSeq")
         if stated is not None:
             fields.insert(0, ("CSeq", stated))
         status, reason = (200, "OK") if known else (501, "Not Implemented")
         self._out.append(serialise(Response(status, reason, Headers(fields))))
+        return location
+
+    def put(self, data: bytes) -> None:
+        """Bytes that are no message: a packet of a channel."""
+        self._out.append(data)
 
     def take_out(self) -> bytes:
         """The bytes to send now."""

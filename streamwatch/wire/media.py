@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamwatch.errors import LookError, Reason
-from streamwatch.wire import bitstream, rtcp
+from streamwatch.wire import bitstream
 from streamwatch.wire.depacketise import (
     DEPACKETISERS,
     JpegDepacketiser,
@@ -42,6 +42,7 @@ class Media:
     """
 
     __slots__ = (
+        "_announced",
         "_max_bytes",
         "_max_pixels",
         "_reorder",
@@ -67,6 +68,7 @@ class Media:
         self._track = track
         self._max_pixels = max_pixels
         self._max_bytes = max_bytes  # without a keyframe
+        self._announced: int | None = None
         self._reorder: Reorder | None = None  # over UDP
 
     @property
@@ -74,9 +76,29 @@ class Media:
         """Of the video: what the track says, or once known what is in its program stream (before: "ps")."""
         return self.depacketiser.codec if isinstance(self.depacketiser, PsDepacketiser) else self._track.codec
 
-    def announced(self, ssrc: int | None) -> None:
-        """Over UDP, which source the device says it sends."""
-        self._reorder = Reorder(ssrc)
+    @property
+    def track(self) -> VideoTrack:
+        """What it is the media of."""
+        return self._track
+
+    @property
+    def ssrc(self) -> int | None:
+        """Whose packets are taken; before the first the one that was announced, or None."""
+        if self._reorder is not None:
+            return self._reorder.ssrc
+        following, ssrc = self.tracker.position()
+        return ssrc if following >= 0 else self._announced
+
+    @property
+    def building(self) -> bool:
+        """Whether a unit that is kept has begun and not ended: a keyframe is on its way."""
+        unit = self.depacketiser.open_unit() if isinstance(self.depacketiser, Pictures) else None
+        return unit is not None and unit[0] is not None
+
+    def announced(self, ssrc: int | None, *, in_order: bool) -> None:
+        """Which source the device says it sends; over UDP packets come in any order."""
+        self._announced = ssrc
+        self._reorder = None if in_order else Reorder(ssrc)
 
     def packet(self, data: bytes) -> None:
         """One packet of our channel, in the order in which it was sent."""
@@ -106,10 +128,6 @@ class Media:
         packets, size = take_run(parser, self.tracker, self.depacketiser, channel, self._track.payload_type, budget)
         self.bytes += size
         return packets
-
-    def ended_by(self, data: bytes) -> bool:
-        """Whether RTCP says that our stream is over."""
-        return self._reorder is not None and rtcp.says_bye(data, self._reorder.ssrc)
 
     def _take(self, packet: RtpPacket) -> None:
         if self.keyframe is not None:

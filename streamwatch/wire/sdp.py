@@ -14,6 +14,8 @@ from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.wire import bitstream, bitstream_h265, jpeg
+from streamwatch.wire.keyframe_request import FULL_INTRA, PICTURE_LOSS
+from streamwatch.wire.transport import FEEDBACK, PLAIN
 from streamwatch.wire.url import DEFAULT_PORTS, MAX_URL, Origin, is_absolute, parse_address
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
@@ -48,9 +50,9 @@ STATIC_VIDEO: Final = {
 DEFAULT_CLOCK: Final = 90_000  # Hz, of every video payload in use
 MAX_CLOCK: Final = 10_000_000  # Hz; a rate that is 0 or above is not believed
 
+_LINE = re.compile(r"[^\r\n]+")  # one after the other: 128 KiB may be 64 Ki of them
 _MEDIA_LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s*(.*)")  # TP-LINK: "application/TP-LINK 0 RTP/AVP smart/1/90000"
 _RTPMAP = re.compile(r"\s*([0-9]{1,3})\s+([^/\s]+)(?:\s*/\s*([0-9]+))?")
-_LINE = re.compile(r"[^\r\n]+")  # one after the other: 128 KiB may be 64 Ki of them
 _FMTP = re.compile(r"\s*([0-9]{1,3})(?:\s+(.*))?", re.DOTALL)
 _DIMENSIONS = re.compile(r"\s*([0-9]{1,5})\s*,\s*([0-9]{1,5})\s*")  # GStreamer's a=x-dimensions:2560,1440
 _FRAME_SIZE = re.compile(r"\s*([0-9]{1,3})\s+([0-9]{1,5})-([0-9]{1,5})\s*")  # 3GPP TS 26.234 clause 5.3.3.2
@@ -96,6 +98,8 @@ class VideoTrack:
     parameter_sets: tuple[
         bytes, ...
     ] = ()  # NAL units; of mjpeg its frame header with the size; those in the stream win
+    profile: str = PLAIN  # RTP/AVP or RTP/AVPF
+    feedback: frozenset[str] = frozenset()  # "nack pli", "ccm fir": how it may be asked for a keyframe
 
 
 def parse_sdp(body: bytes) -> SessionDescription:
@@ -168,8 +172,27 @@ def _tracks(media: Media, own: _Formats, others: list[_Formats]) -> list[VideoTr
         fmtp = _pairs(next((scope.fmtp[number] for scope in scopes if number in scope.fmtp), ""))
         codec = CODECS.get(name, _plain(name.lower())[:20])
         sets = _frame_header(media, number) if codec == "mjpeg" else _parameter_sets(fmtp, codec)
-        tracks.append(VideoTrack(codec, number, rate, media.get("control"), fmtp, sets))
+        profile = FEEDBACK if media.protocol == FEEDBACK else PLAIN
+        tracks.append(
+            VideoTrack(codec, number, rate, media.get("control"), fmtp, sets, profile, _feedback(media, number))
+        )
     return tracks
+
+
+def _feedback(media: Media, number: int) -> frozenset[str]:
+    """How a payload type may be asked for a keyframe: RFC 4585 section 4.2, RFC 5104 section 7.1.
+
+    A section of the profile with feedback that names none is taken to know PLI (GStreamer): asking in vain costs
+    a few packets.
+    """
+    known = {PICTURE_LOSS} if media.protocol.endswith("AVPF") else set()
+    for key, value in media.attributes:
+        if key == "rtcp-fb":
+            name, _, kind = value.partition(" ")
+            words = " ".join(kind.lower().split()[:2])
+            if name in {"*", str(number)} and words in {PICTURE_LOSS, FULL_INTRA}:
+                known.add(words)
+    return frozenset(known)
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -7,13 +7,15 @@ from typing import Final, NamedTuple
 
 from streamwatch.model.look import Transport
 
-ASKED: Final = "RTP/AVP/TCP;unicast;interleaved=0-1"
+PLAIN: Final = "RTP/AVP"  # the profile of nearly all
+FEEDBACK: Final = "RTP/AVPF"  # RFC 4585; GStreamer's server set to it takes no other
 ASKED_CHANNELS: Final = (0, 1)
 DEFAULT_TIMEOUT_S: Final = 60  # RFC 2326 section 12.37
 MIN_TIMEOUT_S: Final = 5  # "timeout=0" is seen; below this a keepalive would be a storm
 MAX_TIMEOUT_S: Final = 3600
 MIN_MEDIA_PORT: Final = 1024  # a device that names a port below has us send to its DNS or SNMP: nothing goes there
 
+_BY_UDP: Final = frozenset({"rtp/avp", "rtp/avp/udp", "rtp/avpf", "rtp/avpf/udp"})
 _CHANNELS = re.compile(r"\s*([0-9]{1,3})\s*(?:-\s*([0-9]{1,3}))?\s*")
 _PORTS = re.compile(r"\s*([0-9]{1,5})\s*(?:-\s*([0-9]{1,5}))?\s*")
 _SSRC = re.compile(r"\s*([0-9A-Fa-f]{1,8})\s*")  # hikvision: "ssrc= d6d6627", a blank and seven digits
@@ -51,23 +53,23 @@ class Agreed(NamedTuple):
     ssrc: int | None = None
 
 
-def asked(lower: Transport, port: int | None) -> str:
+def asked(lower: Transport, port: int | None, profile: str = PLAIN) -> str:
     """The Transport header of our SETUP; `port` is our RTP port where `lower` is udp, RTCP's is the next one."""
     if lower is Transport.UDP and port is not None:
-        return f"RTP/AVP;unicast;client_port={port}-{port + 1}"
-    return ASKED
+        return f"{profile};unicast;client_port={port}-{port + 1}"
+    return f"{profile}/TCP;unicast;interleaved=0-1"
 
 
 def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
     """A reply's Transport header. What it leaves out, or says in a way that makes no sense, is as it was asked for."""
     text = (value or "").lower()
-    if "interleaved" in text or "rtp/avp/tcp" in text:
+    if "interleaved" in text or "rtp/avp/tcp" in text or "rtp/avpf/tcp" in text:
         return Agreed(Transport.TCP, "multicast" in text, parse_channels(value))
     names: dict[str, str] = {}
     for parameter in text.split(";"):
         name, _, stated = parameter.partition("=")
         names.setdefault(name.strip(), stated)
-    by_udp = ("rtp/avp" in names or "rtp/avp/udp" in names) and ("client_port" in names or "server_port" in names)
+    by_udp = not names.keys().isdisjoint(_BY_UDP) and ("client_port" in names or "server_port" in names)
     lower = Transport.UDP if by_udp else asked_for
     if lower is Transport.TCP:
         return Agreed(lower, "multicast" in names)

@@ -1,15 +1,14 @@
-"""Stage 3, wire: what an open session wants to hear from us, and when: keepalives, and over UDP receiver reports.
+"""Stage 3, wire: what an open session wants to hear from us, and when: keepalives, and over UDP the way back.
 
 A session ends without them at its own timeout, 60 s where none is given (RFC 2326 section 12.37).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
-from zlib import crc32
 
 from streamwatch.wire import rtcp
+from streamwatch.wire.feedback import Feedback
 
 KEEPALIVE: Final = "GET_PARAMETER"
 KEEPALIVE_PLAIN: Final = "OPTIONS"  # known to every device; old rtsp-simple-server closes on methods it does not know
@@ -25,19 +24,16 @@ class Datagram(NamedTuple):
 
 
 class Upkeep:
-    """Times in seconds, monotonic. `public` are the methods that the device knows; `name` gives a random text."""
+    """Times in seconds, monotonic. `public` are the methods that the device knows."""
 
-    __slots__ = ("_keepalive_at", "_name", "_ports", "_public", "_refused", "_report_at", "_ssrc", "_timeout_s")
+    __slots__ = ("_keepalive_at", "_public", "_refused", "_timeout_s", "ports")
 
-    def __init__(self, public: list[str], name: Callable[[], str]) -> None:
+    def __init__(self, public: list[str]) -> None:
+        self.ports: tuple[int, int] | None = None  # the device's for RTP and RTCP, over UDP
         self._public = public
         self._refused = False
-        self._name = name
-        self._ssrc = 0  # ours, once there is somebody to report to
         self._timeout_s = 0.0
-        self._ports: tuple[int, int] | None = None
         self._keepalive_at: float | None = None
-        self._report_at: float | None = None
 
     @property
     def method(self) -> str:
@@ -47,31 +43,25 @@ class Upkeep:
 
     @property
     def due(self) -> float | None:
-        """When something is to be sent next."""
-        keepalive, report = self._keepalive_at, self._report_at
-        if keepalive is None or report is None:
-            return keepalive if report is None else report
-        return min(keepalive, report)
+        """When a keepalive is to be sent next."""
+        return self._keepalive_at
 
-    def opened(self, ports: tuple[int, int] | None) -> list[Datagram]:
+    def opened(self, ports: tuple[int, int] | None, feedback: Feedback) -> list[Datagram]:
         """A session over UDP is set up. What goes out now opens the way back through NAT and firewalls.
 
         A header without media, and a report without receptions: what no server can take for anything else.
         """
-        self._ports = ports
+        self.ports = ports
         if ports is None:
             return []
-        self._ssrc = self._ssrc or crc32(self._name().encode())
-        hole = b"\x80\x00" + bytes(6) + self._ssrc.to_bytes(4, "big")
-        return [Datagram(ports[0], hole), Datagram(ports[1], rtcp.receiver_report(self._ssrc), control=True)]
+        hole = b"\x80\x00" + bytes(6) + feedback.ssrc.to_bytes(4, "big")
+        return [Datagram(ports[0], hole), Datagram(ports[1], rtcp.receiver_report(feedback.ssrc), control=True)]
 
-    def playing(self, timeout_s: float, now: float) -> list[Datagram]:
+    def playing(self, timeout_s: float, now: float, feedback: Feedback) -> list[Datagram]:
         """PLAY is answered. The way is opened once more, as datagrams get lost."""
         self._timeout_s = timeout_s
         self.heard_from_us(now)
-        if self._ports is not None:
-            self._report_at = now + rtcp.REPORT_INTERVAL_S
-        return self.opened(self._ports)
+        return self.opened(self.ports, feedback)
 
     def heard_from_us(self, now: float) -> None:
         """A request left."""
@@ -80,13 +70,6 @@ class Upkeep:
     def keepalive_due(self, now: float) -> bool:
         """Whether it is time to send `method`."""
         return self._keepalive_at is not None and now >= self._keepalive_at
-
-    def reports(self, now: float) -> list[Datagram]:
-        """The report that is due, if one is."""
-        if self._report_at is None or self._ports is None or now < self._report_at:
-            return []
-        self._report_at = now + rtcp.REPORT_INTERVAL_S
-        return [Datagram(self._ports[1], rtcp.receiver_report(self._ssrc), control=True)]
 
     def refused(self) -> None:
         """The device does not know `method`."""

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from streamwatch.model.look import Depth
+from streamwatch.model.look import Depth, Transport
 from streamwatch.wire.conversation import Ask, Conversation
 from tests.wire.camera import URL, frame, reply, rtp
 from tests.wire.test_conversation import GOOD
@@ -63,7 +63,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_hostile_bytes_have_an_outcome_and_bounded_memory(name: str, before: int) -> None:
     """At the first step, at DESCRIBE and within media; in one piece, then the device closes."""
-    talked = Conversation(Ask(URL, Depth.STREAM), lambda: "c")
+    talked = Conversation(Ask(URL, Depth.STREAM, transport=Transport.TCP), lambda: "c")
     talked.start(0.0)
     for part in GOOD.parts[:before]:
         talked.receive(part, 1.0)
@@ -82,7 +82,7 @@ def test_hostile_bytes_cost_the_same_in_small_pieces(name: str) -> None:
     data = HOSTILE[name]
     ends = []
     for size in (len(data), 7):
-        talked = Conversation(Ask(URL, Depth.STREAM), lambda: "c")
+        talked = Conversation(Ask(URL, Depth.STREAM, transport=Transport.TCP), lambda: "c")
         talked.start(0.0)
         talked.receive(GOOD.options, 1.0)
         for at in range(0, len(data), size):

@@ -44,8 +44,8 @@ def talk(media: bytes, cuts: list[int], monkeypatch: pytest.MonkeyPatch, *, slow
 
 def numbers(talked: Conversation) -> tuple[object, ...]:
     """The outcome, and all that is counted on the way."""
-    assert talked._media is not None
-    depacketiser, tracker = talked._media.depacketiser, talked._media.tracker
+    assert talked._leg.media is not None
+    depacketiser, tracker = talked._leg.media.depacketiser, talked._leg.media.tracker
     counts = (depacketiser.broken, depacketiser.malformed, depacketiser.unready, depacketiser.state, depacketiser._size)
     return (
         *outcome(talked),
