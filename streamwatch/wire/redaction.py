@@ -18,12 +18,12 @@ from streamwatch.wire.url import split_userinfo
 MASK: Final = "***"
 MIN_BY_VALUE: Final = 4  # characters: a shorter secret occurs in innocent text too ("1" is in "RTSP/1.0")
 
-# Headers whose values carry the conversation itself; no password is looked for in them (one may be "1234").
+# Headers whose values carry the conversation itself: masked in addresses only, as a password may be "1234".
 _STRUCTURE: Final = frozenset(
     {"cseq", "content-length", "content-type", "transport", "session", "rtp-info", "range", "public", "accept"}
 )
 _START_LINE = re.compile(r"((?:RTSP/1\.0 [0-9]{3}|[A-Z_]+ ))(.*?)((?: RTSP/1\.0)?\r?)", re.DOTALL)
-_AUTHORITY = re.compile(r"(://)[^\s/@\"<>]*@")
+_ADDRESS = re.compile(r"(?<=//)[^\s\"<>]+")
 _PARAMETER = re.compile(r"(?i)([?&;](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)[^&;\s\"]+")
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*")
 _REALM = re.compile(r"(?im)^(www-authenticate[ \t]*:.*?\brealm[ \t]*=[ \t]*)\"(?:[^\"\\\r\n]|\\.)*\"")
@@ -65,8 +65,7 @@ class Redactor:
         """Any text, Latin-1 of the wire."""
         if self._by_value is not None:
             text = self._by_value.sub(MASK, text)
-        text = _AUTHORITY.sub(rf"\1{MASK}@", text)
-        text = _PARAMETER.sub(rf"\1{MASK}", text)
+        text = _addresses(text)
         text = _SERIAL.sub(rf"\1{MASK}", text)
         text = _HIKVISION_SERIAL.sub(f"DS-{MASK}", text)
         text = _MAC.sub(r"**\1**\1**\1**\1**\1**", text)
@@ -81,11 +80,21 @@ class Redactor:
         first, newline, rest = head.partition("\n")
         start = _START_LINE.fullmatch(first)
         first = f"{start[1]}{self.text(start[2])}{start[3]}" if start else self.text(first)
-        lines = [line if _name(line) in _STRUCTURE else self.text(line) for line in rest.split("\n")]
+        lines = [(_addresses if _name(line) in _STRUCTURE else self.text)(line) for line in rest.split("\n")]
         head = first + newline + "\n".join(lines)
         if len(body) != body_size:
             head = re.sub(r"(?im)^(content-length[ \t]*:[ \t]*)[0-9]+", rf"\g<1>{len(body)}", head)
         return head.encode("latin-1") + body
+
+
+def _addresses(text: str) -> str:
+    return _PARAMETER.sub(rf"\1{MASK}", _ADDRESS.sub(_without_userinfo, text))
+
+
+def _without_userinfo(found: re.Match[str]) -> str:
+    """A device's own words: a password with a slash in it is masked as far as an address is read."""
+    userinfo, rest = split_userinfo(found[0])
+    return found[0] if userinfo is None else f"{MASK}@{rest}"
 
 
 def _name(line: str) -> str:

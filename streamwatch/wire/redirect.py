@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
-from streamwatch.wire.url import Address, Origin, is_absolute, parse_address
+from streamwatch.wire.url import Address, Origin, is_absolute, parse_address, split_userinfo
 
 MAX_HOPS: Final = 2  # of one look: a recorder sends to its channel's server, and that one to TLS
 MAX_SHOWN: Final = 100  # characters of a host in a sentence
@@ -109,7 +109,7 @@ def _shown(location: str) -> str:
     scheme, found, rest = location.partition("://")
     if not found:
         return "another place on the same host" if not _SCHEME.match(location) else plain(location.partition(":")[0])
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    host = re.split(r"[/?#]", split_userinfo(rest)[1], maxsplit=1)[0]
     return f"{plain(scheme)[:16]}://{plain(host)[:MAX_SHOWN]}"
 
 
