@@ -1,144 +1,145 @@
-"""What each maker's devices do, by our own transcripts: `pytest -k hikvision` says what we do for Hikvision."""
+"""What each maker's devices do, as whole looks: every recording in tests/data, and what it must come to again."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from streamwatch.errors import Reason, Step
-from streamwatch.wire.transcript import dump, load, replay
-from tests.wire.camera import encode, frame, packetise, reply
-from tests.wire.test_conversation import GOOD, failed, talk
+from streamwatch.model.report import Credentials
+from streamwatch.wire.conversation import Conversation
+from streamwatch.wire.transcript import DIAL, REPLAY_PORT, RTCP, RTSP, Recording, dump, load, replay
+from tests.wire.test_conversation import GOOD, failed
 from tests.wire.test_transcript import record
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-BARE = [tuple(unit for unit in picture if unit[0] & 0x1F in {1, 5}) for picture in encode(352, 232)]
-URL = "rtsp://192.0.2.7/live"
+LIVE = "rtsp://192.0.2.7/live"
+CHANNEL = "rtsp://192.0.2.7:554/Streaming/Channels/102"
 
 
-def recorded(name: str, cseq: int) -> bytes:
-    """A transcript's bytes, under our CSeq."""
-    return re.sub(rb"(?i)cseq: *\d+", b"CSeq: %d" % cseq, (DATA / f"{name}.txt").read_bytes(), count=1)
+class Look(NamedTuple):
+    """How a recorded look ends: a keyframe of that size, or a reason and a step; and which track it asked for."""
+
+    track: str
+    size: tuple[int, int] | None = None
+    codec: str = "h264"
+    reason: Reason | None = None
+    step: Step = Step.FIRST_KEYFRAME
+    flowed: bool = True
 
 
-def media(payload_type: int, channel: int, *, bare: bool) -> bytes:
-    """A keyframe of 352x232; bare: without parameter sets, so that the description's are used."""
-    packets = packetise(BARE if bare else encode(352, 232))
-    return b"".join(
-        frame(packet[:1] + bytes((packet[1] & 0x80 | payload_type,)) + packet[2:], channel) for packet in packets
-    )
+LOOKS = {
+    "anjvision_base_without_scheme": Look("rtsp://192.0.2.7/stream0/trackID=1", (704, 576)),
+    "dahua_query_in_base": Look(
+        "rtsp://192.0.2.7:554/cam/realmonitor?channel=1&subtype=1&unicast=true/trackID=0", (704, 576)
+    ),
+    "foscam_cseq_0": Look("rtsp://192.0.2.7:554/videoMain/track1", (352, 232)),
+    "geovision_payload_type_50": Look("rtsp://192.0.2.7/media/video1/video", (1920, 1080)),
+    "gstreamer_mjpeg_large": Look("", (2560, 1440), "mjpeg"),
+    "gstreamer_session_id": Look(f"{LIVE}/stream=0", (352, 232)),
+    "gw_annex_b_in_description": Look("rtsp://192.0.2.7/ch01/track1", (640, 360)),
+    "h264dvr_no_channels": Look("rtsp://192.0.2.7:554/camera/trackID=3", (352, 232)),
+    "h264dvr_udp_ssrc_0": Look("rtsp://192.0.2.7:554/camera/trackID=3", (352, 232)),
+    "hikvision_digest": Look(f"{CHANNEL}/trackID=1?transportmode=unicast", (640, 360)),
+    "hikvision_padded_session": Look(f"{CHANNEL}/trackID=1?transportmode=unicast", (640, 360)),
+    "hikvision_wrong_password": Look("", reason=Reason.RTSP_AUTH, step=Step.DESCRIBE, flowed=False),
+    "live555_stale_session": Look("", (640, 360)),
+    "luckfox_other_channels": Look(f"{LIVE}/track1", (352, 232)),
+    "macrovideo_no_origin": Look(f"{LIVE}/track1", (352, 232)),
+    "recorder_busy": Look("", reason=Reason.RTSP_BUSY, step=Step.SETUP, flowed=False),
+    "reolink_nothing_flows": Look("", reason=Reason.MEDIA_NO_DATA, flowed=False),
+    "reolink_relative_controls": Look("rtsp://192.0.2.7/preview_01_main/trackID=1", (352, 232)),
+    "tapo_refuses_its_keepalive": Look(f"{LIVE}/track1", (352, 232)),
+    "tplink_h265": Look("", None, "h265", step=Step.SETUP, flowed=False),
+    "tplink_h265_sets_described": Look("rtsp://192.0.2.7/stream1/track1", (352, 288), "h265"),
+    "tplink_media_of_its_own": Look("rtsp://192.0.2.7/stream1/track1", (352, 232)),
+    "tuya_negative_port": Look(f"{LIVE}/track1", (352, 232)),
+    "ubiquiti_video_is_third": Look("rtsp://192.0.2.7/s0/trackID=2", (352, 232)),
+    "uniview_port_left_out": Look("rtsp://192.0.2.7:10554/media/video1/video", (352, 232)),
+    "v4l2rtspserver_media_before_play": Look("", (640, 360)),
+    "vlc_tcp_refused": Look("", reason=Reason.RTSP_TRANSPORT, step=Step.SETUP, flowed=False),
+    "vlc_udp_one_type_twice": Look("rtsp://192.0.2.7:8554/trackID=1", (352, 232)),
+    "vstarcam_no_base": Look("rtsp://192.0.2.7/udp/av0_1?x=y/track0", (352, 232)),
+    "wowza_session_in_describe": Look("rtsp://192.0.2.7/vod/mp4:clip.mov/trackID=2", (352, 232)),
+}
+
+
+def recorded(name: str) -> Recording:
+    """One of our own recordings."""
+    return load((DATA / f"{name}.jsonl").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_every_recording_gives_its_verdict_again(name: str) -> None:
+    """A keyframe of the right size, or the reason and the step that its maker's fault deserves."""
+    expected = LOOKS[name]
+    talked = replay(recorded(name))
+    assert (talked.media_flowed, talked.step) == (expected.flowed, expected.step)
+    if expected.reason is not None:
+        assert failed(talked) == (expected.reason, expected.step)
+        return
+    assert talked.failure is None and talked.codec == expected.codec
+    assert (talked.keyframe is not None, talked.finished) == (expected.size is not None, expected.size is not None)
+    if expected.size is not None:
+        assert (talked.width, talked.height) == expected.size
+
+
+def requests(recording: Recording) -> list[str]:
+    """What we would send today to what the device sent then."""
+    ask = recording.ask()
+    talked = Conversation(ask, lambda: "0" * 16)
+    sent = talked.start(0.0)
+    for chunk in recording.chunks:
+        if chunk.direction == "in" and chunk.via == RTSP and not talked.finished:
+            sent += talked.receive(chunk.data, chunk.t_ms / 1000)
+        elif chunk.direction == "in" and chunk.via not in {RTSP, DIAL}:
+            talked.datagram(chunk.data, chunk.t_ms / 1000, control=chunk.via == RTCP)
+        if talked.wants_ports:
+            sent += talked.use_ports(REPLAY_PORT)
+    return [text for text in (sent + talked.farewell()).decode("latin-1").split("\r\n\r\n") if text]
+
+
+@pytest.mark.parametrize("name", [name for name, expected in LOOKS.items() if expected.track])
+def test_every_recording_has_its_track_asked_for(name: str) -> None:
+    """SETUP goes where the device expects it, and only for the video."""
+    setups = [text.split()[1] for text in requests(recorded(name)) if text.startswith("SETUP ")]
+    assert setups == [LOOKS[name].track]
 
 
 @pytest.mark.parametrize(
-    ("maker", "url", "payload_type", "track"),
+    ("name", "session"),
     [
-        ("anjvision", "rtsp://192.0.2.7/stream0", 96, "rtsp://192.0.2.7/stream0/trackID=1"),
-        ("dahua", URL, 96, "rtsp://192.0.2.7:554/cam/realmonitor?channel=1&subtype=1&unicast=true/trackID=0"),
-        ("geovision", URL, 105, "rtsp://192.0.2.7/media/video1/video"),
-        ("gw", URL, 96, "rtsp://192.0.2.7/ch01/track1"),
-        ("h264dvr", URL, 96, "rtsp://192.0.2.7:554/camera/trackID=3"),
-        ("hikvision", URL, 96, "rtsp://192.0.2.7:554/Streaming/Channels/102/trackID=1?transportmode=unicast"),
-        ("tplink", URL, 96, "rtsp://192.0.2.7/live/track1"),
-        ("ubiquiti", URL, 96, "rtsp://192.0.2.7/s0/trackID=2"),
-        ("vstarcam", "rtsp://192.0.2.7/udp/av0_1?x=y", 96, "rtsp://192.0.2.7/udp/av0_1?x=y/track0"),
+        ("dahua_query_in_base", "634214684047"),
+        ("gstreamer_session_id", "8jN-2y.6~Aj8_RiA"),
+        ("h264dvr_no_channels", "77"),
+        ("hikvision_padded_session", "41"),
+        ("luckfox_other_channels", "12"),
+        ("wowza_session_in_describe", "551"),
     ],
 )
-def test_descriptions(maker: str, url: str, payload_type: int, track: str) -> None:
-    """The look finds its track, asks for it where the device expects that, and takes the keyframe."""
-    setup = reply(3, "200 OK", "Session: 1", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
-    talked, sent = talk(
-        GOOD.options, recorded(f"{maker}_describe", 2), setup, GOOD.play, media(payload_type, 0, bare=False), url=url
-    )
-    assert talked.keyframe is not None and (talked.width, talked.height) == (352, 232)
-    assert sent[2].startswith(f"SETUP {track} RTSP/1.0\r\n")
-
-
-@pytest.mark.parametrize(
-    ("maker", "size"),
-    [
-        ("anjvision", (704, 576)),
-        ("dahua", (704, 576)),
-        ("geovision", (1920, 1080)),
-        ("gw", (640, 360)),
-        ("h264dvr", (352, 232)),
-        ("hikvision", (640, 360)),
-    ],
-)
-def test_parameter_sets_of_descriptions(maker: str, size: tuple[int, int]) -> None:
-    """Where the stream has none of its own, the description's are the keyframe's, cleaned."""
-    payload_type = 105 if maker == "geovision" else 96
-    talked, _ = talk(
-        GOOD.options, recorded(f"{maker}_describe", 2), GOOD.setup, GOOD.play, media(payload_type, 0, bare=True)
-    )
-    assert talked.keyframe is not None and (talked.width, talked.height) == size
-
-
-@pytest.mark.parametrize(
-    ("name", "channel", "session"),
-    [
-        ("hikvision_setup", 0, "41"),
-        ("h264dvr_setup", 0, "77"),
-        ("luckfox_setup", 2, "12"),
-        ("gstreamer_setup", 0, "8jN-2y.6~Aj8_RiA"),
-    ],
-)
-def test_setups(name: str, channel: int, session: str) -> None:
-    """Session and channels as the device wrote them."""
-    talked, sent = talk(GOOD.options, GOOD.describe, recorded(name, 3), GOOD.play, media(96, channel, bare=False))
-    assert talked.keyframe is not None and f"Session: {session}" in sent[3]
-
-
-@pytest.mark.parametrize(
-    ("name", "reason", "step", "flowed"),
-    [
-        ("hikvision_digest", None, Step.FIRST_KEYFRAME, True),
-        ("hikvision_wrong_password", Reason.RTSP_AUTH, Step.DESCRIBE, False),
-        ("live555_stale_session", None, Step.FIRST_KEYFRAME, True),
-        ("recorder_busy", Reason.RTSP_BUSY, Step.SETUP, False),
-        ("reolink_nothing_flows", Reason.MEDIA_NO_DATA, Step.FIRST_KEYFRAME, False),
-        ("v4l2rtspserver_media_before_play", None, Step.FIRST_KEYFRAME, True),
-        ("vlc_tcp_refused", Reason.RTSP_TRANSPORT, Step.SETUP, False),
-    ],
-)
-def test_looks(name: str, reason: Reason | None, step: Step, flowed: bool) -> None:
-    """A recorded look gives its verdict again."""
-    recording = load((DATA / f"{name}.jsonl").read_text("utf-8"))
-    talked = replay(recording)
-    assert talked.media_flowed is flowed
-    if reason is None:
-        assert talked.keyframe is not None and talked.failure is None
-        assert (talked.step, talked.width, talked.height) == (step, 640, 360)
-    else:
-        assert failed(talked) == (reason, step)
-
-
-@pytest.mark.parametrize("name", ["gstreamer_mjpeg_large"])
-def test_large_mjpeg(name: str) -> None:
-    """Its size is what the description says, as its packets have no room for it."""
-    talked = replay(load((DATA / f"{name}.jsonl").read_text("utf-8")))
-    assert talked.keyframe is not None and talked.failure is None
-    assert (talked.codec, talked.width, talked.height) == ("mjpeg", 2560, 1440)
-
-
-def test_tplink_describes_h265_and_the_look_goes_on() -> None:
-    """The recording ends there; we would set up its track."""
-    name = "tplink_h265"
-    talked = replay(load((DATA / f"{name}.jsonl").read_text("utf-8")))
-    assert (talked.failure, talked.finished, talked.codec, talked.step) == (None, False, "h265", Step.SETUP)
+def test_every_session_is_ended_by_its_own_name(name: str, session: str) -> None:
+    """TEARDOWN has the session's latest id, as the device wrote it."""
+    last = requests(recorded(name))[-1]
+    assert last.startswith("TEARDOWN ") and f"\r\nSession: {session}" in last
 
 
 def test_every_transcript_is_listed_and_used() -> None:
-    """SOURCES.md names each file, and no file lies about unused."""
-    listed = (DATA / "SOURCES.md").read_text("utf-8")
-    source = Path(__file__).read_text("utf-8")
-    files = [path.name for path in DATA.iterdir() if path.suffix in {".txt", ".jsonl"}]
-    assert len(files) > 15
-    for name in files:
-        assert f"`{name}`" in listed
-        stem = name.rsplit(".", 1)[0]
-        assert f'"{stem}"' in source or f'"{stem.removesuffix("_describe")}"' in source
+    """SOURCES.md has a row for each file and for nothing else, and so has the table here."""
+    listed = [line.split("`")[1] for line in (DATA / "SOURCES.md").read_text("utf-8").splitlines() if line[:3] == "| `"]
+    files = sorted(path.name for path in DATA.iterdir() if path.is_file() and path.name != "SOURCES.md")
+    assert sorted(listed) == files
+    assert files == sorted(f"{name}.jsonl" for name in LOOKS)
+
+
+def test_recordings_hold_no_address_but_those_for_documentation() -> None:
+    """RFC 5737 in every file, and no password."""
+    for name in LOOKS:
+        recording = recorded(name)
+        assert "192.0.2.7" in recording.url or "127.0.0.1" in recording.url
+        assert recording.ask().credentials in {None, Credentials("***", "***")}
+        assert not recording.with_picture
 
 
 def test_a_recording_keeps_every_byte_that_was_asked_for() -> None:
