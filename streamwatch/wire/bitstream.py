@@ -24,7 +24,8 @@ SEI: Final = 6
 SPS: Final = 7
 PPS: Final = 8
 DELIMITER: Final = 9
-SEI_RECOVERY_POINT: Final = 6  # clause D.1.1
+SEI_RECOVERY_POINT: Final = 6  # clause D.1.1, and H.265's D.2.1
+SEI_HEAD: Final = 256  # bytes of a unit that are looked into: a recovery point comes before long user data
 I_SLICES: Final = frozenset({2, 4, 7, 9})  # table 7-6: I and SI, alone or in a picture of their kind only
 
 _HIGH_PROFILES: Final = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})  # clause 7.3.2.1.1
@@ -217,19 +218,22 @@ def peek_slice(nal: bytes) -> SliceHead:
     return SliceHead(first, at_most(read.ue(), 9, "slice_type"), at_most(read.ue(), 255, "pic_parameter_set_id"))
 
 
-def is_recovery_point(nal: bytes) -> bool:
-    """Does this SEI unit say that the very next picture is whole although it is no IDR (clause D.2.8, count 0)?"""
-    data = unescape(nal[1:256])
+def recovery_point(nal: bytes, header: int = 1) -> bool | None:
+    """Whether an SEI unit says that the very next picture is whole although it is no IDR (clause D.2.8, count 0).
+
+    False: that a later one will be, which refreshes gradually; None: nothing of the kind. `header`: bytes, 2 in H.265.
+    """
+    data = unescape(nal[header:SEI_HEAD])
     at = 0
     while at + 2 < len(data):
         kind = data[at]  # types and sizes of 255 and more are written in several bytes; the one we look for is not
         size = data[at + 1]
         if kind == SEI_RECOVERY_POINT:
-            return size > 0 and data[at + 2] & 0x80 != 0  # recovery_frame_cnt ue(v) = 0 is a single 1
+            return data[at + 2] & 0x80 != 0 if size else None  # ue(v), se(v) of H.265: 0 is a single 1
         if kind == 0xFF or size == 0xFF:
-            return False
+            return None
         at += 2 + size
-    return False
+    return None
 
 
 def check_size(sps: PictureSize, max_pixels: int = MAX_PIXELS) -> None:

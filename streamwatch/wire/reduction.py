@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from streamwatch.wire import bitstream, bitstream_h265, jpeg, ps
-from streamwatch.wire.depacketise.h264 import FU_A, STAP_A
+from streamwatch.wire.depacketise.h264 import DON as DON_H264
+from streamwatch.wire.depacketise.h264 import FU_A, FU_B, STAP_A, STAP_B
 from streamwatch.wire.depacketise.h265 import AGGREGATION, DON, DON_DIFFERENCE, FRAGMENTATION, is_numbered
 from streamwatch.wire.depacketise.jpeg import MAIN_HEADER, OWN_TABLES, RESTART_HEADER, RESTARTS, TABLES_HEADER
 from streamwatch.wire.rtp import parse_rtp
@@ -52,12 +53,13 @@ def _payload(payload: bytes) -> bytes:
     if not payload:
         return payload
     kind = payload[0] & 0x1F
-    if kind == FU_A and len(payload) >= 2:
+    if kind in {FU_A, FU_B} and len(payload) >= 2:
         if payload[1] & 0x1F not in _SLICES:
             return payload
-        return _head(payload, 2 + SLICE_HEAD if payload[1] & 0x80 else 2)
-    if kind == STAP_A:
-        return _aggregate(payload, 1, _unit)
+        number = DON_H264 if kind == FU_B else 0
+        return _head(payload, 2 + number + SLICE_HEAD if payload[1] & 0x80 else 2)
+    if kind in {STAP_A, STAP_B}:
+        return _aggregate(payload, 1 if kind == STAP_A else 1 + DON_H264, _unit)
     if bitstream.START_CODE[1:] in payload:
         return bitstream.START_CODE[1:].join(map(_delimited, payload.split(bitstream.START_CODE[1:])))
     return _unit(payload)

@@ -223,13 +223,15 @@ def test_no_bytes_do_more_than_raise_value_error(data: bytes) -> None:
             parse(header + data)
         except ValueError:
             continue
-    bitstream.is_recovery_point(b"\x06" + data)
+    bitstream.recovery_point(b"\x06" + data)
 
 
 def test_recovery_points() -> None:
-    """Only a recovery point at the very picture counts, also behind another message."""
-    assert bitstream.is_recovery_point(b"\x06\x06\x01\xc4\x80")
-    assert bitstream.is_recovery_point(b"\x06\x05\x02ab\x06\x01\xc4\x80")
-    assert not bitstream.is_recovery_point(b"\x06\x06\x01\x64\x80")
-    assert not bitstream.is_recovery_point(b"\x06\x05\x04abcd\x80")
-    assert not bitstream.is_recovery_point(b"\x06")
+    """At the very picture, some pictures later, or none; also behind another message, and of H.265."""
+    assert bitstream.recovery_point(b"\x06\x06\x01\xc4\x80") is True
+    assert bitstream.recovery_point(b"\x06\x05\x02ab\x06\x01\xc4\x80") is True
+    assert bitstream.recovery_point(b"\x06\x06\x01\x64\x80") is False
+    assert bitstream.recovery_point(b"\x06\x05\x04abcd\x80") is None
+    assert bitstream.recovery_point(b"\x06\x06\x00\x80\x80") is None
+    assert bitstream.recovery_point(b"\x06") is None
+    assert bitstream.recovery_point(b"\x4e\x01\x06\x02\x14\x80\x80", 2) is False

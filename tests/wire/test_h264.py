@@ -266,6 +266,104 @@ def test_a_recovery_point_of_intra_slices_is_a_keyframe() -> None:
 
 
 (IDR,) = vcl(PICTURES[0])
+
+
+def test_v380_sends_annex_b_within_aggregates() -> None:
+    """One unit of a STAP-A that is several, with start codes of three and four bytes, and zeros behind."""
+    sets = SPS + b"\x00\x00\x00\x01" + PPS + b"\x00\x00\x01\x06\x05\x01x\x80\x00\x00"
+    (unit,) = run([rtp(b"\x78" + struct.pack("!H", len(sets)) + sets, 1, 0), rtp(IDR, 2, 0, marker=True)])
+    assert list(units_of(unit.data)) == [SPS, PPS, IDR]
+
+
+def test_v380_sends_annex_b_within_fragments_of_no_unit() -> None:
+    """The start code itself is what is fragmented: its first byte is taken for a header, of type 0."""
+    stream = b"".join(b"\x00\x00\x00\x01" + unit for unit in PICTURES[0])
+    pieces = fragments(stream, 700)
+    (unit,) = run([rtp(piece, 1 + index, 0, marker=piece is pieces[-1]) for index, piece in enumerate(pieces)])
+    assert vcl(units_of(unit.data)) == [IDR]
+
+
+def test_a_fragment_may_be_the_whole_unit() -> None:
+    """Start and end both set, which section 5.8 forbids."""
+    (unit,) = run([rtp(SPS, 1, 0), rtp(PPS, 2, 0), rtp(fragments(IDR, len(IDR))[0], 3, 0, marker=True)])
+    assert units_of(unit.data)[-1] == IDR
+
+
+@pytest.mark.parametrize("marker", [False, True])
+@pytest.mark.parametrize(
+    "between", [b"\x09\xf0", b"\x06\x05\x01x\x80", b"\x0c\xff\xff\x80", b"\x0a", b"\x0b", b"\x0e\x40"]
+)
+def test_what_stands_between_slices_does_not_end_the_picture(marker: bool, between: bytes) -> None:
+    """Delimiter, SEI, filler data, ends of sequence and stream, prefix: the next slice tells."""
+    units = [*SLICED[0][:2], *(unit for piece in vcl(SLICED[0]) for unit in (between, piece)), between]
+    (unit,) = run(packetise([units, *SLICED[1:]], mtu=300, marker=marker))
+    assert vcl(units_of(unit.data)) == vcl(SLICED[0])
+    assert decoded(unit) == (320, 240, False)
+
+
+def aggregate(units: list[bytes], number: int | None = None) -> bytes:
+    """STAP-A, or STAP-B where there is a decoding order number."""
+    head = b"\x78" if number is None else b"\x79" + struct.pack("!H", number)
+    return head + b"".join(struct.pack("!H", len(unit)) + unit for unit in units)
+
+
+def multi_time(units: list[tuple[int, int, bytes]], number: int, width: int) -> bytes:
+    """MTAP16 or MTAP24 of (number above `number`, time above the packet's, unit)."""
+    parts = [struct.pack("!HB", len(unit), above) + later.to_bytes(width, "big") + unit for above, later, unit in units]
+    return bytes((0x78 + width,)) + struct.pack("!H", number) + b"".join(parts)
+
+
+def numbered(unit: bytes, size: int, number: int) -> list[bytes]:
+    """FU-B, then FU-A."""
+    first, *others = fragments(unit, size)
+    return [bytes((first[0] + 1, first[1])) + struct.pack("!H", number) + first[2:], *others]
+
+
+@pytest.mark.parametrize("first", [0, 65_533])
+def test_the_interleaved_mode_is_read_where_nobody_interleaves(first: int) -> None:
+    """STAP-B, and FU-B with the FU-A behind it; numbers go round after 65,535."""
+    slices = vcl(SLICED[0])
+    payloads = [
+        aggregate([*SLICED[0][:2], slices[0]], first % 65_536),
+        *numbered(slices[1], 400, (first + 3) % 65_536),
+        *numbered(slices[2], 400, (first + 4) % 65_536),
+    ]
+    packets = [rtp(piece, 1 + index, 0, marker=piece is payloads[-1]) for index, piece in enumerate(payloads)]
+    (unit,) = run(packets)
+    assert vcl(units_of(unit.data)) == slices and decoded(unit) == (320, 240, False)
+    for lost in range(len(packets)):
+        assert run([*packets[:lost], *packets[lost + 1 :]], H264Depacketiser(SLICED[0][:2])) == []
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_packets_of_several_times_hold_units_of_several_pictures(width: int) -> None:
+    """MTAP16 and MTAP24: by their numbers, and each with a time of its own."""
+    first, second = vcl(SLICED[0]), vcl(SLICED[1])
+    units = [(3, 3600, second[0]), (0, 0, SLICED[0][0]), (1, 0, SLICED[0][1]), (2, 0, first[0])]
+    early = multi_time(units[1:], 7, width)
+    late = multi_time([(0, 0, first[1]), (2, 3600, second[0]), (1, 0, first[2])], 10, width)
+    units = run([rtp(early, 1, 900), rtp(late, 2, 900)])
+    (unit,) = units
+    assert (vcl(units_of(unit.data)), unit.timestamp) == (first, 900)
+
+
+def test_interleaved_units_cost_their_picture() -> None:
+    """Numbers that go back: what would have to be put in order is not."""
+    slices = vcl(SLICED[0])
+    payloads = [aggregate([*SLICED[0][:2], slices[0]], 10), aggregate([slices[2]], 14), aggregate([slices[1]], 13)]
+    depacketiser = H264Depacketiser()
+    packets = [rtp(piece, 1 + index, 0, marker=index == 2) for index, piece in enumerate(payloads)]
+    assert run(packets, depacketiser) == [] and depacketiser.malformed == 1
+
+
+def test_a_gradual_refresh_is_seen_to_be_one() -> None:
+    """x264's intra refresh has an IDR picture at the very beginning only; then points that need many pictures."""
+    written = encode(320, 240, pictures=30, extra="intra-refresh=1:keyint=10")
+    depacketiser = H264Depacketiser(written[0][:2])
+    assert run(packetise(written[1:]), depacketiser) == []
+    assert depacketiser.gradual >= 2 and depacketiser.broken == 0
+
+
 PIECES = fragments(IDR, 500)
 ENDLESS = [PIECES[0], *[PIECES[1]] * 200]
 
@@ -284,6 +382,8 @@ ENDLESS = [PIECES[0], *[PIECES[1]] * 200]
         pytest.param([b"\x65\x00\x00\x00\x00\x00"], id="slice head of zeros"),
         pytest.param([b"\x65"], id="slice of one byte"),
         pytest.param([b"\x79" + IDR, b"\x7d" + IDR, b"\x7e", b"\x7f\x00"], id="interleaved mode and undefined types"),
+        pytest.param([b"\x79\x00", b"\x7a\x00\x01\x00", b"\x7b\x00\x01\x00\x09\x00\x00"], id="cut interleaved ones"),
+        pytest.param([b"\x7d\x45\x00\x01" + IDR], id="a numbered fragment that is not the first"),
     ],
 )
 def test_broken_payloads_cost_their_picture_only(payloads: list[bytes]) -> None:

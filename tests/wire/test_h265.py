@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamwatch.errors import Reason, Step
+from streamwatch.errors import LookError, Reason, Step
 from streamwatch.model.look import Depth
 from streamwatch.wire import media as media_module
 from streamwatch.wire.conversation import Ask, Conversation
@@ -207,9 +207,9 @@ def test_resolution_that_changes_takes_its_own_parameter_sets() -> None:
         assert [decoded(unit) for unit in units] == [(320, 256), (640, 480)]
 
 
-@pytest.mark.parametrize("end", [b"\x46\x01\x50", b"\x48\x01", b"\x4a\x01"], ids=["delimiter", "sequence", "stream"])
+@pytest.mark.parametrize("end", [b"\x48\x01", b"\x4a\x01"], ids=["sequence", "stream"])
 def test_constant_timestamp_without_marker_ends_at_what_ends_a_picture(end: bytes) -> None:
-    """A delimiter, or the end of a sequence or stream."""
+    """The end of a sequence or stream."""
     units = [*SLICED[0], end]
     assert len(run([rtp(unit, 1 + index, 0) for index, unit in enumerate(units)])) == 1
     assert run([rtp(unit, 1 + index, 0) for index, unit in enumerate(units[:-1])]) == []
@@ -217,8 +217,10 @@ def test_constant_timestamp_without_marker_ends_at_what_ends_a_picture(end: byte
 
 @pytest.mark.parametrize("marker", [False, True])
 def test_parameter_sets_and_messages_between_slices_do_not_end_the_picture(marker: bool) -> None:
-    """Repeated before every slice, and SEI before and behind."""
-    between = (*SLICED[0][:3], b"\x4e\x01\x05\x01x\x80", b"\x50\x01\x84\x01x\x80")
+    """Repeated before every slice, with a delimiter, and SEI before and behind; filler data too."""
+    between = (
+        b"\x46\x01\x50", *SLICED[0][:3], b"\x4e\x01\x05\x01x\x80", b"\x50\x01\x84\x01x\x80", b"\x4c\x01\xff\x80"
+    )  # fmt: skip
     repeated = [*SLICED[0][:3], *(unit for piece in vcl(SLICED[0]) for unit in (*between, piece))]
     (unit,) = run(packetise([repeated, *SLICED[1:]], mtu=300, marker=marker))
     assert vcl(units_of(unit.data)) == vcl(SLICED[0])
@@ -241,6 +243,47 @@ def test_annex_b_within_a_payload() -> None:
         assert vcl(units_of(unit.data)) == [IDR]
 
 
+def test_annex_b_within_aggregates() -> None:
+    """One unit that is several."""
+    sets = b"\x00\x00\x01".join(SETS) + b"\x00\x00"
+    (unit,) = run([rtp(aggregate([sets]), 1, 0), rtp(IDR, 2, 0, marker=True)])
+    assert list(units_of(unit.data)) == [*SETS, IDR]
+
+
+@pytest.mark.parametrize("don", [False, True])
+@pytest.mark.parametrize("skipped", [0, 3, 31])
+def test_extensions_before_a_payload_are_passed_over(don: bool, skipped: int) -> None:
+    """PACI around single units, aggregates and fragments."""
+    packets = []
+    for data in packetise(SLICED, mtu=400, aggregated=True, don=don):
+        payload = data[12:]
+        fields = struct.pack("!H", (payload[0] & 0x80) << 8 | kind(payload) << 9 | skipped << 4)
+        wrapped = bytes((payload[0] & 0x01 | 50 << 1, payload[1])) + fields + bytes(skipped) + payload[2:]
+        packets.append(data[:12] + wrapped)
+    (unit,) = run(packets, H265Depacketiser(numbered=don))
+    assert list(units_of(unit.data)) == [*SLICED[0][:3], *vcl(SLICED[0])]
+
+
+@pytest.mark.parametrize("mode", ["MRST", "mrmt"])
+def test_video_in_several_streams_is_refused_by_name(mode: str) -> None:
+    """tx-mode: of one of them alone no picture may come; SRST is the usual way, said."""
+    with pytest.raises(LookError, match=mode.upper()) as raised:
+        H265Depacketiser.of((), {"tx-mode": mode})
+    assert raised.value.reason is Reason.MEDIA_UNSUPPORTED_CODEC
+    assert isinstance(H265Depacketiser.of((), {"tx-mode": "SRST"}), H265Depacketiser)
+    talked, _ = talk(b"", sdp(fmtp=f";tx-mode={mode}"), [])
+    assert failed(talked) == (Reason.MEDIA_UNSUPPORTED_CODEC, Step.DESCRIBE)
+
+
+def test_a_gradual_refresh_is_seen_to_be_one() -> None:
+    """x265's intra refresh: an IRAP picture at the very beginning only; the recovery points that it leaves out."""
+    written = encode(320, 256, pictures=12, extra="intra-refresh=1:keyint=5")
+    points = [(b"\x4e\x01\x06\x02\x14\x80\x80", *picture) for picture in written[1:] if len(picture) > 1]
+    depacketiser = H265Depacketiser(SETS)
+    assert run(packetise(points), depacketiser) == []
+    assert depacketiser.gradual == len(points) > 0
+
+
 PIECES = fragments(IDR, 500)
 
 
@@ -260,6 +303,7 @@ PIECES = fragments(IDR, 500)
         pytest.param([b"\x28\x01"], id="slice of a header"),
         pytest.param([b"\x28"], id="unit of one byte"),
         pytest.param([b"\x64\x01" + IDR, b"\x66\x01", b"\x7e\x01" + IDR], id="PACI and unspecified types"),
+        pytest.param([b"\x64\x01", b"\x64\x01\x64\x00\x02", b"\x64\x01\x29\xf0\x01"], id="PACI of nothing"),
     ],
 )
 def test_broken_payloads_cost_their_picture_only(payloads: list[bytes]) -> None:

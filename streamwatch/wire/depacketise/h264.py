@@ -1,6 +1,8 @@
-"""Stage 3, wire: RTP payloads -> whole H.264 keyframes (RFC 6184: single NAL unit, STAP-A, FU-A).
+"""Stage 3, wire: RTP payloads -> whole H.264 keyframes (RFC 6184, all packetization modes).
 
-How pictures begin, end and are given up is in `pictures`.
+How pictures begin, end and are given up is in `pictures`. Decoding order numbers of the interleaved mode (STAP-B, MTAP,
+FU-B) are read, but units are not put in another order than they came in: nobody was seen to interleave, and a picture
+whose numbers go back is given up.
 """
 
 from __future__ import annotations
@@ -12,16 +14,22 @@ from typing import Final
 from streamwatch.wire import bitstream
 from streamwatch.wire.bitstream import START_CODE
 from streamwatch.wire.depacketise.pictures import FragmentShape, Pictures, State
+from streamwatch.wire.rtp import SEQUENCE_HALF
 
 STAP_A: Final = 24  # RFC 6184 section 5.7.1
-FU_A: Final = 28  # RFC 6184 section 5.8
-_NOT_OURS: Final = frozenset({0, 25, 26, 27, 29, 30, 31})  # undefined, or only in interleaved mode, which nobody offers
+STAP_B: Final = 25
+MTAP16: Final = 26  # section 5.7.2
+MTAP24: Final = 27
+FU_A: Final = 28  # section 5.8
+FU_B: Final = 29
+DON: Final = 2  # bytes of a decoding order number, section 5.5
+_NOT_OURS: Final = frozenset({0, 30, 31})  # undefined
 
 
 class H264Depacketiser(Pictures):
     """One stream's state, as `Pictures`; a picture after a recovery point whose slices are all intra is a keyframe."""
 
-    __slots__ = ("_pps", "_recovery", "_sps")
+    __slots__ = ("_number", "_pps", "_recovery", "_sps")
 
     SHAPE = FragmentShape(Struct("!BBHBBHIIBB"), 14, 0x9F, FU_A)  # and no forbidden bit
     _FRAGMENT_HEADER = 2  # FU indicator, FU header
@@ -31,6 +39,7 @@ class H264Depacketiser(Pictures):
     def __init__(self, sprop: Iterable[bytes] = ()) -> None:
         self._sps: dict[int, bytes] = {}
         self._pps: dict[int, bytes] = {}
+        self._number: int | None = None  # the latest decoding order number
         super().__init__(sprop)
 
     @staticmethod
@@ -50,6 +59,8 @@ class H264Depacketiser(Pictures):
             self._fragment(payload)
         elif kind == STAP_A:
             self._aggregate(payload, 1)
+        elif STAP_B <= kind <= FU_B:
+            self._interleaved(kind, payload)
         elif kind == 0 and payload.startswith((b"\x00\x00\x01", START_CODE)):
             self._units(bitstream.split_annex_b(payload))  # V380: Annex B within one payload
         elif kind in _NOT_OURS:
@@ -58,6 +69,38 @@ class H264Depacketiser(Pictures):
             self._units(bitstream.split_annex_b(payload))
         else:
             self._unit(payload)
+
+    def _interleaved(self, kind: int, payload: bytes) -> None:
+        """What packetization mode 2 has besides: as in the others, behind a decoding order number."""
+        at = 2 if kind == FU_B else 1  # FU indicator, FU header; or one header
+        if len(payload) < at + DON or (kind == FU_B and not payload[1] & 0x80):  # only a first fragment has a number
+            return self._damage()
+        number, last = payload[at] << 8 | payload[at + 1], self._number
+        self._number = number
+        if last is not None and (number - last) & 0xFFFF >= SEQUENCE_HALF:
+            return self._damage()
+        if kind == FU_B:
+            return self._fragment(payload[:at] + payload[at + DON :])
+        if kind == STAP_B:
+            return self._aggregate(payload, at + DON)
+        return self._aggregate_times(payload, at + DON, 2 if kind == MTAP16 else 3)
+
+    def _aggregate_times(self, payload: bytes, at: int, width: int) -> None:
+        """Units from `at` on, each behind its size, a number, and how much later than the packet it is (`width`)."""
+        found: list[tuple[int, int, bytes]] = []
+        while at < len(payload):
+            size = int.from_bytes(payload[at : at + 2])
+            begin = at + 3 + width
+            if begin + size > len(payload):
+                return self._damage()
+            found.append((payload[at + 2], int.from_bytes(payload[at + 3 : begin]), payload[begin : begin + size]))
+            at = begin + size
+        base = self._timestamp or 0
+        for _, offset, unit in sorted(found, key=lambda one: one[0]):
+            self._at((base + offset) & 0xFFFFFFFF)
+            if unit:
+                self._unit(unit)
+        return None
 
     def _unit(self, unit: bytes) -> None:
         self._take(unit[0] & 0x1F, unit)
@@ -75,15 +118,18 @@ class H264Depacketiser(Pictures):
     def _non_slice(self, kind: int, unit: bytes) -> None:
         if not bitstream.SEI <= kind <= bitstream.DELIMITER:
             return
-        if self._has_slice and kind != bitstream.DELIMITER:
+        if self._has_slice:
             self._hold(kind, unit)
             return
-        if self._has_slice or self._state is State.SKIPPING:
+        if self._state is State.SKIPPING:
             self._end_picture()
         if kind == bitstream.SEI:
-            if bitstream.is_recovery_point(unit):
+            at_once = bitstream.recovery_point(unit)
+            if at_once:
                 self._recovery = True
                 self._keep(unit)  # the decoder wants to see it too
+            elif at_once is not None:
+                self.gradual += 1
         elif kind != bitstream.DELIMITER:
             self._keep_parameter_set(unit, in_band=True)
 

@@ -1,4 +1,4 @@
-"""Stage 3, wire: RTP payloads -> whole H.265 keyframes (RFC 7798: single NAL unit, aggregation packet, FU).
+"""Stage 3, wire: RTP payloads -> whole H.265 keyframes (RFC 7798: single NAL unit, aggregation packet, FU, PACI).
 
 How pictures begin, end and are given up is in `pictures`. A keyframe is an IRAP picture (IDR, CRA or BLA): all of its
 slices are intra, and the pictures that lead it are not looked at. Packets are taken in the order of RTP; decoding order
@@ -11,19 +11,24 @@ from collections.abc import Iterable, Mapping
 from struct import Struct
 from typing import Final, Self
 
+from streamwatch.errors import LookError, Reason
 from streamwatch.wire import bitstream, bitstream_h265
 from streamwatch.wire.bitstream import START_CODE
 from streamwatch.wire.depacketise.pictures import FragmentShape, Pictures, State
 
 AGGREGATION: Final = 48  # RFC 7798 section 4.4.2
-FRAGMENTATION: Final = 49  # section 4.4.3; 50 (PACI) is in nobody's SDP, and above is unspecified
+FRAGMENTATION: Final = 49  # section 4.4.3
+PACI: Final = 50  # section 4.4.4; above is unspecified
+PACI_HEADER: Final = 4  # bytes: payload header, fields
 DON: Final = 2  # bytes of DONL, sections 4.4.1 to 4.4.3
 DON_DIFFERENCE: Final = 1  # bytes of DOND, section 4.4.2
 
 _IRAP: Final = frozenset(range(bitstream_h265.BLA_W_LP, bitstream_h265.CRA + 1))
 _ENDS: Final = frozenset(
-    {bitstream_h265.DELIMITER, bitstream_h265.END_OF_SEQUENCE, bitstream_h265.END_OF_STREAM}
+    {bitstream_h265.END_OF_SEQUENCE, bitstream_h265.END_OF_STREAM}
 )  # what a picture does not go on behind
+_BEGINS: Final = frozenset({bitstream_h265.DELIMITER, bitstream_h265.PREFIX_SEI})  # besides parameter sets
+_SEVERAL_STREAMS: Final = frozenset({"MRST", "MRMT"})  # section 7.1: sub-layers in RTP streams of their own
 
 
 def is_numbered(fmtp: Mapping[str, str]) -> bool:
@@ -55,7 +60,12 @@ class H265Depacketiser(Pictures):
 
     @classmethod
     def of(cls, parameter_sets: Iterable[bytes], fmtp: Mapping[str, str]) -> Self:
-        """For a track as its description has it."""
+        """For a track as its description has it. Raises LookError(media.unsupported_codec)."""
+        mode = fmtp.get("tx-mode", "").upper()
+        if mode in _SEVERAL_STREAMS:
+            raise LookError(
+                Reason.MEDIA_UNSUPPORTED_CODEC, f"the H.265 video comes in several RTP streams (tx-mode {mode})"
+            )
         return cls(parameter_sets, numbered=is_numbered(fmtp))
 
     @staticmethod
@@ -78,9 +88,11 @@ class H265Depacketiser(Pictures):
         elif kind == AGGREGATION:
             numbers = (DON, DON_DIFFERENCE) if self._numbered else (0, 0)
             self._aggregate(payload, bitstream_h265.HEADER, *numbers)
+        elif kind == PACI:
+            self._unwrap(payload)
         elif payload.startswith((b"\x00\x00\x01", START_CODE)):  # no header: nuh_temporal_id_plus1 is never 0
             self._units(bitstream.split_annex_b(payload))
-        elif kind > FRAGMENTATION:
+        elif kind > PACI:
             self.malformed += 1
         else:
             if self._numbered:
@@ -89,6 +101,17 @@ class H265Depacketiser(Pictures):
                 self._units(bitstream.split_annex_b(payload))
             else:
                 self._unit(payload)
+
+    def _unwrap(self, payload: bytes) -> None:
+        """A payload behind extensions, whose own header is in two pieces: A and cType, and the rest in PACI's."""
+        if len(payload) < PACI_HEADER:
+            return self._damage()
+        fields = payload[2] << 8 | payload[3]
+        kind, skipped = fields >> 9 & 0x3F, fields >> 4 & 0x1F
+        body = payload[PACI_HEADER + skipped :]
+        if kind == PACI or not body:
+            return self._damage()
+        return self._payload(bytes((payload[2] & 0x80 | kind << 1 | payload[0] & 0x01, payload[1])) + body)
 
     def _unit(self, unit: bytes) -> None:
         if len(unit) < bitstream_h265.HEADER:
@@ -108,7 +131,7 @@ class H265Depacketiser(Pictures):
         return kind, header, payload[3 + DON if self._numbered else 3 :]
 
     def _non_slice(self, kind: int, unit: bytes) -> None:
-        begins = kind in self._SETS or kind == bitstream_h265.PREFIX_SEI
+        begins = kind in self._SETS or kind in _BEGINS
         if not begins and kind not in _ENDS:
             return
         if self._has_slice and begins:
@@ -118,6 +141,8 @@ class H265Depacketiser(Pictures):
             self._end_picture()
         if kind in self._SETS:
             self._keep_parameter_set(unit, in_band=True)
+        elif kind == bitstream_h265.PREFIX_SEI and bitstream.recovery_point(unit, bitstream_h265.HEADER) is False:
+            self.gradual += 1
 
     def _begin_slice(self, kind: int, head: bytes) -> bool:
         first = bitstream_h265.begins_picture(head)

@@ -58,7 +58,8 @@ class Pictures:
     """One stream's state. In-band parameter sets win over `sprop`, those of the SDP.
 
     `broken` counts pictures given up for loss, damage or size; `malformed` packets that break the RFC; `unready`
-    keyframes that came whole but with no parameter sets known. The codecs say what the bytes mean.
+    keyframes that came whole but with no parameter sets known; `gradual` recovery points that need more than one
+    picture. The codecs say what the bytes mean.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class Pictures:
         "_timestamp",
         "_whole",
         "broken",
+        "gradual",
         "malformed",
         "unready",
     )
@@ -86,7 +88,7 @@ class Pictures:
     _SETS: ClassVar[frozenset[int]]
 
     def __init__(self, sprop: Iterable[bytes] = ()) -> None:
-        self.broken = self.malformed = self.unready = 0
+        self.broken = self.malformed = self.unready = self.gradual = 0
         self._state = State.JOINED
         self._in_band: set[int] = set()  # kinds of parameter sets that came in-band
         self._timestamp: int | None = None
@@ -117,10 +119,7 @@ class Pictures:
         """Takes the next packet. `after_loss`: packets before it are missing."""
         if after_loss:
             self.lose()
-        if packet.timestamp != self._timestamp:
-            if self._timestamp is not None:
-                self._end_picture()
-            self._timestamp = packet.timestamp
+        self._at(packet.timestamp)
         if not packet.payload:
             return  # "empty NAL": seen as keepalive; says nothing
         self._payload(packet.payload)
@@ -177,6 +176,13 @@ class Pictures:
         done, self._done = self._done, None
         return done
 
+    def _at(self, timestamp: int) -> None:
+        """What follows has that timestamp."""
+        if timestamp != self._timestamp:
+            if self._timestamp is not None:
+                self._end_picture()
+            self._timestamp = timestamp
+
     def _reset(self) -> None:
         self._parts: list[bytes | bytearray] = []
         self._size = 0
@@ -225,7 +231,7 @@ class Pictures:
     def _aggregate(self, payload: bytes, at: int, first: int = 0, further: int = 0) -> None:
         """Units from `at` on, each behind its size of two bytes; before that, bytes that say nothing to us."""
         end = len(payload)
-        units = []
+        units: list[bytes] = []
         passed_over = first
         while at < end:
             at += passed_over
@@ -236,8 +242,7 @@ class Pictures:
             at += 2
             if at + size > end:
                 return self._damage()
-            if size:
-                units.append(payload[at : at + size])
+            units += _split(payload[at : at + size])
             at += size
         return self._units(units)
 
@@ -335,8 +340,7 @@ class Pictures:
     def _end_fragments(self) -> None:
         parts, self._fragmented = self._fragmented, None
         if parts and parts is not self._parts:
-            unit = b"".join(parts)
-            self._units(split_annex_b(unit) if b"\x00\x00\x01" in unit else [unit])
+            self._units(_split(b"".join(parts)))
 
     def _keep_parameter_set(self, unit: bytes, *, in_band: bool) -> None:
         """Keeps a set by its id; unreadable ones are counted. The first in-band set of a kind ends the SDP's."""
@@ -389,3 +393,10 @@ class Pictures:
     def _clean(self) -> bool:
         """Whether the keyframe is an IDR picture."""
         raise NotImplementedError
+
+
+def _split(unit: bytes) -> list[bytes]:
+    """What one unit should be; V380 sends Annex B in its place."""
+    if b"\x00\x00\x01" in unit:
+        return split_annex_b(unit)
+    return [unit] if unit else []
