@@ -50,6 +50,7 @@ from streamwatch.wire.url import parse_address
 
 FORMAT: Final = 1
 MAX_RECORDED: Final = 32 * 2**20  # bytes; a look ends at 8 MiB of media, a foreign session may add as much
+MAX_LOADED: Final = 2 * MAX_RECORDED  # bytes: a mask may be longer than what it hides
 MAX_TEXT: Final = 4096  # bytes of what is no whole message; longer ones are cut
 MAX_SKIPPED_TEXT: Final = 256  # bytes of garbage that are kept as they are
 REPLAY_PORT: Final = 50_000  # what a replay calls our port: nothing is sent to it
@@ -327,6 +328,7 @@ def load(text: str) -> Recording:
             f"line 1 does not say streamwatch_recording {FORMAT}: this is no recording that can be replayed"
         )
     chunks: list[Chunk] = []
+    size = 0
     end = None
     for number, line in lines[1:]:
         part = _object(number, line)
@@ -336,8 +338,11 @@ def load(text: str) -> Recording:
                 _failure(part)
                 continue
             chunks.append(_chunk(part))
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, binascii.Error) as error:  # 1e999 is no whole number
             raise UsageError(f"line {number} of the recording cannot be read: {error}") from None
+        size += len(chunks[-1].data)
+        if size > MAX_LOADED:  # zeros are not written, so that a short text may stand for any amount of them
+            raise UsageError(f"the recording holds more than {MAX_LOADED} bytes by line {number}: record it again")
     try:
         return Recording(
             url=str(header["url"]),
@@ -352,7 +357,7 @@ def load(text: str) -> Recording:
             transport=Transport(header.get("transport", Transport.TCP.value)),
             prefer=Transport(header.get("prefer", Transport.TCP.value)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"line 1 of the recording cannot be read: {error}") from None
 
 
