@@ -77,6 +77,16 @@ class Media:
         return self.depacketiser.codec if isinstance(self.depacketiser, PsDepacketiser) else self._track.codec
 
     @property
+    def hint(self) -> str:
+        """What the packets say about why no keyframe comes of them; may be empty."""
+        found = self.depacketiser
+        if found.unready:
+            return "; keyframes came, but without their parameter sets, in the stream and in the description"
+        if not isinstance(found, JpegDepacketiser) and found.gradual:
+            return "; the camera refreshes its picture piece by piece (gradual intra refresh) and sends no keyframe"
+        return ""
+
+    @property
     def track(self) -> VideoTrack:
         """What it is the media of."""
         return self._track
@@ -154,5 +164,6 @@ class Media:
     def _check_bytes(self) -> None:
         if self.bytes > self._max_bytes and self.keyframe is None:
             raise LookError(
-                Reason.MEDIA_NO_KEYFRAME, f"video packets came, but no whole keyframe in {self.bytes} bytes of media"
+                Reason.MEDIA_NO_KEYFRAME,
+                f"video packets came, but no whole keyframe in {self.bytes} bytes of media{self.hint}",
             )

@@ -22,7 +22,7 @@ def no_keyframe(media: Media, waited_s: float, *, bye: bool) -> LookError:
     detail = f"video packets came, but no whole keyframe within {waited_s:.1f} s"
     lost = media.tracker.lost
     detail += f"; {lost} packets were lost on the way" if lost else ""
-    return LookError(Reason.MEDIA_NO_KEYFRAME, detail + (_BYE if bye else ""))
+    return LookError(Reason.MEDIA_NO_KEYFRAME, detail + media.hint + (_BYE if bye else ""))
 
 
 def blamed(error: LookError, kernel_dropped: int) -> LookError:

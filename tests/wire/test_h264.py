@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamwatch.errors import Reason
+from streamwatch.model.look import Depth
+from streamwatch.wire.ask import Ask
+from streamwatch.wire.conversation import Conversation
 from streamwatch.wire.depacketise import DEPACKETISERS, H264Depacketiser, KeyUnit, pictures
 from streamwatch.wire.depacketise.pictures import State
 from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
-from tests.wire.camera import Picture, encode, fragments, packetise, rtp, units_of
+from tests.wire.camera import URL, Picture, encode, fragments, packetise, rtp, script, units_of
 from tests.wire.test_bitstream import Bits, sps
 from tests.wire.test_rtsp import go_literals
 
@@ -362,6 +366,25 @@ def test_a_gradual_refresh_is_seen_to_be_one() -> None:
     depacketiser = H264Depacketiser(written[0][:2])
     assert run(packetise(written[1:]), depacketiser) == []
     assert depacketiser.gradual >= 2 and depacketiser.broken == 0
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("why", ["gradual", "parameter sets", ""])
+def test_a_look_says_why_no_keyframe_came(why: str, limited: bool) -> None:
+    """Where its packets tell, by the deadline or at the limit of bytes."""
+    written = {
+        "gradual": encode(320, 240, pictures=30, extra="intra-refresh=1:keyint=10")[1:],
+        "parameter sets": [vcl(picture) for picture in PICTURES],
+        "": PICTURES[1:],
+    }[why]
+    packets = packetise(written)
+    limit = sum(map(len, packets)) - (1 if limited else 0)
+    talked = Conversation(Ask(URL, Depth.STREAM, max_media_bytes=limit), lambda: "c")
+    talked.start(0.0)
+    talked.receive(script(packets).whole, 1.0)
+    talked.timeout(31.0)
+    assert talked.failure is not None and talked.failure.reason is Reason.MEDIA_NO_KEYFRAME
+    assert why in talked.failure.detail and (";" in talked.failure.detail) is (why != "")
 
 
 PIECES = fragments(IDR, 500)

@@ -100,6 +100,11 @@ class PsDepacketiser:
         return self._stream.malformed + self._malformed + (0 if self._inner is None else self._inner.malformed)
 
     @property
+    def gradual(self) -> int:
+        """As `Pictures`."""
+        return 0 if self._inner is None else self._inner.gradual
+
+    @property
     def unready(self) -> int:
         """As `Pictures`."""
         return self._unready + (0 if self._inner is None else self._inner.unready)
