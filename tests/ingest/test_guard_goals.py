@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -564,7 +564,46 @@ async def test_r21_random_mixtures(tmp_path: Path) -> None:
         assert credentials.password not in taped + str(heard), what
 
 
-PLAY_S = 60.0  # of a session that plays on: twelve keepalives
+TUNNELS = {
+    "GET, for ever": Lock(refuses=frozenset({""}), new_nonce=True),
+    "GET, stale for ever": Lock(refuses=frozenset({""}), new_nonce=True, stale="true"),
+    "GET, Basic first": Lock(("basic", "md5"), refuses=frozenset({"POST"}), new_nonce=True),
+    "POST, stale for ever": Lock(refuses=frozenset({"POST"}), new_nonce=True, stale="true"),
+    "only Basic": Lock(("basic",)),
+}
+
+
+@pytest.mark.parametrize("how", [*TUNNELS, "302 of GET", "302 of POST", "307 of GET"])
+async def test_r21_a_tunnel_through_http_is_no_way_around(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Setup: RTSP through HTTP. Fault: HTTP's own 401 for ever, to GET or POST, or HTTP's redirect to the trap. Bound:
+    2 refused answers a look, no Basic that is not allowed, 0 connections elsewhere."""
+    wire = watched(monkeypatch)
+    credentials = canary(how)
+    lock = Lock(**{key: value for key, value in TUNNELS.get(how, Lock()).__dict__.items() if key[0] != "_"})
+    trap = Listener(tempting)
+
+    def answer(asked: Asked) -> bytes:
+        challenge = lock.challenge(asked)
+        if challenge is not None:
+            return "\r\n".join(["HTTP/1.0 401 Unauthorized", *challenge, "", ""]).encode("latin-1")
+        if how.endswith(asked.method):
+            return f"HTTP/1.0 {how[:3]} Found\r\nLocation: http://{ELSEWHERE}:{trap.port}/live\r\n\r\n".encode()
+        return b"HTTP/1.0 200 OK\r\nContent-Type: application/x-rtsp-tunnelled\r\n\r\n"
+
+    camera = Listener(answer)
+    async with opened(camera, HOST) as port, opened(trap, ELSEWHERE):
+        url = f"rtsp://{HOST}:{port}/live"
+        heard, _ = await look(url, credentials=credentials, transport=Transport.HTTP, total_s=0.9)
+
+    assert heard.failure is not None
+    assert camera.requests[0].method == "GET"
+    assert lock.refused <= 2
+    assert trap.connections == 0
+    assert {one[0] for one in wire.connects} == {HOST}
+    assert b"Basic " not in camera.heard
+
+
+PLAY_S: Final = 60.0  # of a session that plays on: twelve keepalives
 
 
 @pytest.mark.parametrize("offers", [("basic",), ("md5",), ("basic", "md5")], ids=" ".join)
