@@ -265,6 +265,7 @@ def simulate(
     churn: float = 0.0,
     udp: float = 0.05,
     both: float = 0.15,
+    smart: float = 0.0,
 ) -> int:
     """The farm of simulated cameras alone, each at its own loopback address.
 
@@ -292,6 +293,8 @@ def simulate(
         Share of the cameras that serve their media by UDP only, and refuse TCP.
     both
         Share of the cameras that serve either.
+    smart
+        Share of the cameras whose smart codec sends a keyframe only every 10 to 40 s.
     """
     from streamwatch.cli.simulate import simulate as body
     from streamwatch.simulator.plan import FarmPlan
@@ -308,6 +311,7 @@ def simulate(
         fault_rate=churn,
         udp=udp,
         both=both,
+        smart=smart,
     )
     return await_(body(plan, inventory))
 

@@ -27,6 +27,7 @@ SHOW_AFTER_S: Final = 15.0  # faults come a little after the start, so that one 
 SHOWN: Final = (
     "refused", "silent", "auth", "no_keyframe", "blackout", "blur", "frozen", "dead", "loss", "udp_lost", "tcp_refused",
 )  # fmt: skip
+ONE_MORE: Final = 1.000001  # of so many cameras, rounded down, whatever the division leaves
 # The transport of the camera that shows it; for the others TCP only, as most have, where one is left.
 NEEDS: Final = {"udp_lost": "udp", "tcp_refused": "both"}
 
@@ -43,7 +44,7 @@ async def demo(
     DataDir(folder)
     print(f"rendering the farm: {villages} villages, {cameras} cameras (first start: up to a minute) …", flush=True)
     async with AsyncExitStack() as stack:
-        farm, ready = await _start_farm(folder, base.data_dir, villages, cameras, seed, churn)
+        farm, ready = await _start_farm(folder, base.data_dir, villages, cameras, seed, churn, 2 * interval_s)
         stack.push_async_callback(_end_farm, farm)
         environ = dict(os.environ) | {
             "STREAMWATCH_DATA_DIR": str(folder),
@@ -82,7 +83,7 @@ async def _one_at_a_time(folder: Path) -> None:
 
 
 async def _start_farm(
-    folder: Path, cache: Path, villages: int, cameras: int, seed: int, churn: float
+    folder: Path, cache: Path, villages: int, cameras: int, seed: int, churn: float, smart_interval_s: int
 ) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
     farm = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -92,6 +93,8 @@ async def _start_farm(
         f"--cameras={cameras}",
         f"--seed={seed}",
         f"--churn={churn}",
+        f"--smart={ONE_MORE / cameras}",
+        f"--smart-interval={smart_interval_s}",  # a look takes half of it, where it must
         f"--inventory={folder}",
         f"--log={folder / 'farm.jsonl'}",
         f"--cache={cache / 'farm-cache'}",
@@ -144,6 +147,7 @@ def choose(cameras: list[dict[str, Any]]) -> dict[str, str]:
     left out."""
     home = cameras[0]["village"]
     free = [camera for camera in cameras if camera["village"] != home] or cameras
+    free = [camera for camera in free if not camera.get("smart_s")]  # it shows something already
     chosen: dict[str, str] = {}
     for turn, fault in enumerate(sorted(SHOWN, key=lambda fault: fault not in NEEDS)):
         unused = [camera for camera in free if camera["code"] not in chosen.values()]
@@ -175,6 +179,7 @@ def _hints(settings: Settings, ready: dict[str, Any]) -> dict[str, str]:
         "watching": f"{ready['cameras']} simulated cameras, one look each every {settings.schedule.interval_s} s",
         "faults now": f"{ready['control']}/faults",
         "make one": f"curl -d '{fault}' -H 'content-type: application/json' {ready['control']}/faults",
+        "rare keyframes": "the camera with （智能编码） in its name sends one every 15 s: looks learn to wait for it",
         "UDP only": "cameras with （UDP） in their names refuse TCP, and are up all the same",
         "history": f"the last {HISTORY_DAYS} days before this start are made up, and marked so",
     }

@@ -35,13 +35,16 @@ def main() -> int:
     parser.add_argument("--installed-days-ago", type=int, metavar="N", help="what the inventory says of every camera")
     parser.add_argument("--udp", type=float, default=default.udp, metavar="SHARE", help="serve datagrams only")
     parser.add_argument("--both", type=float, default=default.both, metavar="SHARE", help="serve either way")
+    parser.add_argument("--smart", type=float, default=default.smart, metavar="SHARE", help="key frames are rare")
+    parser.add_argument("--smart-interval", type=int, metavar="S", help="what the inventory says of such cameras")
     given = parser.parse_args()
     try:
         plan = FarmPlan(
             villages=given.villages, cameras=given.cameras, seed=given.seed, bind=given.bind, port=given.port,
             control=given.control, cache_dir=given.cache, log=given.log, fault_rate=given.churn,
             fault_hold_s=given.hold, installed_days_ago=given.installed_days_ago,
-            udp=given.udp, both=given.both,
+            udp=given.udp, both=given.both, smart=given.smart,
+            smart_interval_s=given.smart_interval,
         )  # fmt: skip
         uvloop.run(simulate(plan, given.inventory))
     except UsageError as error:

@@ -30,11 +30,12 @@ class Camera:
 
     def __init__(
         self, *, code: str, name: str, village: str, scene: str, address: str, port: int, dialect: Dialect,
-        username: str, password: str, start: int, library: Library, carriage: Carriage,
+        username: str, password: str, start: int, library: Library, carriage: Carriage, smart_s: float | None = None,
     ) -> None:  # fmt: skip
         self.code, self.name, self.village, self.scene = code, name, village, scene
         self.address, self.port, self.dialect, self.carriage = address, port, dialect, carriage
         self.username, self.password = username, password
+        self.smart_s = smart_s  # between two key frames of a codec that saves them; its encoder runs, whoever watches
         self.proof = proof(username, dialect.realm, password, qop=dialect.qop, sha256=dialect.sha256)
         self.fault: Fault | None = None
         self._library = library
@@ -211,3 +212,7 @@ class Camera:
         start = self._starts[stream]
         self._starts[stream] = (start + STRIDE[stream]) % GOPS[stream]
         return start
+
+    def turn(self, now: float) -> int | None:
+        """Which turn of its key frames it is at `now` (the loop's time); None where every group has its own."""
+        return None if self.smart_s is None else int(now / self.smart_s)

@@ -153,6 +153,7 @@ class ControlServer:
                         "url": c.url,
                         "sub_url": c.sub_url,
                         "transport": c.carriage.serves,
+                        "smart_s": c.smart_s,
                         "fault": c.fault,
                     }
                     for c in self._ground.cameras

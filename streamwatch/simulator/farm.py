@@ -27,6 +27,7 @@ from streamwatch.simulator.plan import FarmPlan, checked
 
 PORT_TRIES = 20
 SWEEP_S = 15.0
+SMART_S = (15.0, 40.0, 10.0, 30.0, 25.0, 20.0)  # from key frame to key frame: what makers' smart codecs do
 RECORDER_DIALECT = next(dialect for dialect in DIALECTS if "DVR" in dialect.server)
 SHANGHAI = timezone(timedelta(hours=8))  # no summer time since 1991
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -128,6 +129,7 @@ class Farm:
                 cameras=self.cameras,
                 points=equipment.points(self._entries, self.villages, rng),
                 facilities=equipment.facilities(self.villages, today, rng),
+                smart_interval_s=self._plan.smart_interval_s,
                 installed_on="" if installed is None else str(today - timedelta(days=installed)),
             ),
         )
@@ -232,7 +234,7 @@ class Farm:
             code=entry.code, name=entry.name, village=entry.village, scene=entry.scene, address=address, port=0,
             dialect=dialect, carriage=self._carriages[entry.code],
             username=rng.choice(("admin", "monitor", "viewer")), password="".join(rng.choices(LETTERS, k=10)),
-            start=rng.randrange(1000), library=self._library,
+            start=rng.randrange(1000), library=self._library, smart_s=entry.smart_s,
         )  # fmt: skip
 
     def _recorder(self, entry: equipment.RecorderEntry, address: str) -> Camera:
@@ -270,13 +272,18 @@ class Farm:
 def _entries(
     plan: FarmPlan, villages: list[inventory.VillageEntry], rng: random.Random
 ) -> tuple[list[inventory.CameraEntry], list[Carriage]]:
-    """The cameras and what each serves; who serves datagrams only has that in its name, for a newcomer to see."""
+    """The cameras and what each serves; what is unusual stands in their names, for a newcomer to see."""
     entries = inventory.cameras(plan.cameras, villages, rng)
     carriages = deal(plan.cameras, plan.udp, plan.both, random.Random(plan.seed))
     named = [
         replace(entry, name=f"{entry.name}（UDP）") if carriage.serves is Serves.UDP else entry
         for entry, carriage in zip(entries, carriages, strict=True)
     ]
+    tcp_only = [index for index, carriage in enumerate(carriages) if carriage.serves is Serves.TCP]
+    smart = int(plan.cameras * plan.smart)
+    for turn, index in enumerate(random.Random(plan.seed).sample(tcp_only, min(smart, len(tcp_only)))):
+        every_s = SMART_S[turn % len(SMART_S)]
+        named[index] = replace(named[index], name=f"{named[index].name}（智能编码）", smart_s=every_s)
     return named, carriages
 
 

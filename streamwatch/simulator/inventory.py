@@ -41,6 +41,7 @@ class CameraEntry:
     name: str
     village: str
     scene: str
+    smart_s: float | None = None  # between two key frames, where they are rare
 
 
 def villages(count: int, rng: random.Random) -> list[VillageEntry]:

@@ -27,6 +27,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {  # in the order in which they are be
         "recorder_channel",
         "line",
         "installed_on",
+        "interval_s",
     ),
     "points": ("code", "village", "kind", "name", "longitude", "latitude", "key_point", "camera"),
     "facilities": ("code", "village", "kind", "name", "households", "installed_on", "tested_on", "test_passed"),
@@ -53,6 +54,12 @@ class Listed(Protocol):
         ...
 
 
+class ListedCamera(Listed, Protocol):
+    """A camera, too."""
+
+    smart_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Lists:
     """All of a farm. `recorders` has the entry and the device of each."""
@@ -60,10 +67,11 @@ class Lists:
     villages: Sequence[VillageEntry]
     lines: Sequence[LineEntry]
     recorders: Sequence[tuple[RecorderEntry, Listed]]
-    cameras: Sequence[Listed]
+    cameras: Sequence[ListedCamera]
     points: Sequence[PointEntry]
     facilities: Sequence[FacilityEntry]
     installed_on: str = ""  # of every camera
+    smart_interval_s: int | None = None  # of cameras whose key frames are rare; None: the schedule's
 
 
 def write(folder: Path, lists: Lists) -> None:
@@ -82,7 +90,10 @@ def write(folder: Path, lists: Lists) -> None:
             for e, device in lists.recorders
         ),
         "cameras": (
-            (c.code, c.name, c.village, c.url, c.sub_url, c.username, c.password, *channels[c.code], lists.installed_on)
+            (
+                *(c.code, c.name, c.village, c.url, c.sub_url, c.username, c.password, *channels[c.code]),
+                *(lists.installed_on, "" if c.smart_s is None else lists.smart_interval_s),
+            )
             for c in lists.cameras
         ),
         "points": map(_point, lists.points),

@@ -16,7 +16,8 @@ class FarmPlan:
     """What to simulate. `port` 0 picks one that is free on every address; `fault_rate` is the share of cameras that are
     faulty on average, by themselves, each for about `fault_hold_s` seconds. With `installed_days_ago` the inventory
     says that all cameras were installed on that day (of Asia/Shanghai). `udp` and `both` are the shares of the cameras,
-    rounded down, that serve their media as datagrams only, and either way."""
+    rounded down, that serve their media as datagrams only, and either way; `smart` that of those whose codec sends a
+    key frame only every 10 to 40 s, and `smart_interval_s` the interval that the inventory gives them."""
 
     villages: int = 8
     cameras: int = 240
@@ -31,6 +32,8 @@ class FarmPlan:
     installed_days_ago: int | None = None
     udp: float = 0.05
     both: float = 0.15
+    smart: float = 0.0
+    smart_interval_s: int | None = None
 
 
 def checked(plan: FarmPlan) -> FarmPlan:
@@ -47,4 +50,6 @@ def checked(plan: FarmPlan) -> FarmPlan:
         raise UsageError("fault_rate is a share from 0 to below 1, fault_hold_s seconds above 0")
     if plan.udp < 0 or plan.both < 0 or plan.udp + plan.both > 1:
         raise UsageError(f"udp is {plan.udp:g} and both is {plan.both:g}: give shares from 0, together at most 1")
+    if not 0 <= plan.smart <= 1:
+        raise UsageError(f"smart is {plan.smart:g}: give a share from 0 to 1")
     return plan

@@ -29,6 +29,10 @@ class Footage(Protocol):
         """The group of pictures that the next PLAY begins with."""
         ...
 
+    def turn(self, now: float) -> int | None:
+        """Which turn of its key frames it is: one comes when that changes; None where every group has its own."""
+        ...
+
 
 class Playback:
     """From SETUP to the session's end; the fault is obeyed at every frame, its picture at every group of pictures.
@@ -45,6 +49,7 @@ class Playback:
         self._reel: Reel | None = None
         self._gop = self._index = 0
         self._due = 0.0
+        self._turn: int | None = None
 
     @property
     def playing(self) -> bool:
@@ -56,6 +61,7 @@ class Playback:
         if self._timer is None:
             self._gop = self._footage.next_start(self._stream)
             self._due = self._loop.time()
+            self._turn = self._footage.turn(self._due)
             self._tick()
 
     def close(self) -> None:
@@ -67,6 +73,7 @@ class Playback:
 
     def _tick(self) -> None:
         """Sends the frame that is due and arms the timer for the next one."""
+        self._find_place()
         key = self._index == 0
         due = self._next_frame()
         if due is not None:
@@ -82,10 +89,19 @@ class Playback:
             self._due = now
         self._timer = self._loop.call_at(self._due, self._tick)
 
-    def _next_frame(self) -> Frame | None:
-        """The next frame of the loop, or None where the camera's fault leaves it out."""
+    def _find_place(self) -> None:
+        """Goes to a key frame whose turn has come, and past one that comes too early; every group shows the present."""
+        turn = self._footage.turn(self._due)
+        came, self._turn = turn != self._turn, turn
+        if came and self._index > 0:
+            self._index, self._gop = 0, self._gop + 1
         if self._index == 0:
             self._reel = self._footage.showing(self._stream) or self._reel
+            if turn is not None and not came and self._reel is not None:
+                self._index = 1
+
+    def _next_frame(self) -> Frame | None:
+        """The next frame of the loop, or None where the camera's fault leaves it out."""
         if self._reel is None:
             return None
         gop = self._reel.gops[self._gop % len(self._reel.gops)]

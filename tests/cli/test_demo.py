@@ -14,7 +14,8 @@ import pytest
 
 from streamwatch.cli.demo import NEEDS, SHOWN, choose
 from streamwatch.cli.run import ORDER
-from streamwatch.simulator.faults import Fault
+from streamwatch.simulator.faults import HOSTILE, Fault
+from streamwatch.simulator.hostile.corpus import PLAIN
 from streamwatch.simulator.lists import HEADINGS
 from tests.running import Service
 
@@ -35,7 +36,7 @@ def test_each_fault_is_shown_by_a_camera_that_can_have_it() -> None:
     cameras = {camera["code"]: camera for camera in listed(120)}
     chosen = choose([*cameras.values()])
 
-    assert set(chosen) == set(SHOWN) <= set(Fault)
+    assert set(chosen) == set(SHOWN) <= {*Fault, *(f"{HOSTILE}{one.name}" for one in PLAIN)}
     assert len(set(chosen.values())) == len(SHOWN)
     for fault, code in chosen.items():
         assert cameras[code]["transport"] == NEEDS.get(fault, "tcp")
@@ -51,6 +52,14 @@ def test_a_small_farm_shows_what_it_can(count: int) -> None:
     assert len(set(chosen.values())) == len(chosen) <= count
     assert ("udp_lost" in chosen) == any(camera["transport"] == "udp" for camera in cameras)
     assert len(chosen) == min(count, len(SHOWN))
+
+
+def test_the_camera_whose_keyframes_are_rare_shows_nothing_else() -> None:
+    """It has its own lesson: no fault is put upon it."""
+    cameras = [camera | {"smart_s": 25.0 if number == 7 else None} for number, camera in enumerate(listed(12, 1))]
+
+    assert "c7" not in choose(cameras).values()
+    assert "c7" in choose(listed(12, 1)).values()
 
 
 def test_every_list_of_the_farm_is_one_that_import_takes() -> None:
