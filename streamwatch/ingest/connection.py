@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, Protocol, cast
 
 from streamwatch.clock import Clock
-from streamwatch.errors import LookError
+from streamwatch.errors import LookError, Reason
 from streamwatch.net.address import Guard
 from streamwatch.net.udp import UdpPair, open_pair
 from streamwatch.wire.conversation import Conversation
@@ -41,11 +42,31 @@ class Tape(Protocol):
     def failed(self, error: LookError, now: float) -> None:
         """Our side of the network failed the look."""
 
+    def remarked(self, remarks: Mapping[Reason, str]) -> None:
+        """What is to be said although it ended nothing."""
+
+
+class Upload(Protocol):
+    """Where our bytes go when it is not the connection that they are answered in: a `tunnelling.Upload`."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether `reopen` is wanted."""
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the device."""
+
+    def close(self) -> None:
+        """Sends what waits, and closes."""
+
+    async def reopen(self) -> None:
+        """Dials again. Raises LookError."""
+
 
 class Connection(asyncio.Protocol):
     """Feeds the conversation with what arrives and sends what it answers, until it is over or wants another one.
 
-    `over` then; `defect` where that was one of ours.
+    `over` then; `defect` where that was one of ours. In a tunnel what is sent goes to `upload`.
     """
 
     def __init__(
@@ -65,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._said_farewell = False
         self.over = False
         self.defect: Exception | None = None
+        self.upload: Upload | None = None
+        self._early = b""
         self._waiter: asyncio.Future[None] | None = None
         self.progressed_at = clock.monotonic()
         self._progress = conversation.progress
@@ -72,10 +95,21 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    def take_over(self, transport: asyncio.Transport, upload: Upload, early: bytes) -> None:
+        """A tunnel is open: from here on `transport`, which does not read, is ours; `early` was read before."""
+        self._transport = transport
+        self.upload = upload
+        self._early = early
+        transport.set_protocol(self)
+
     def begin(self) -> None:
         """The connection is up: says the first words."""
         self.progressed_at = self._clock.monotonic()
         self._carry_on(self._conversation.start(self.progressed_at), self.progressed_at)
+        if self.upload is not None and self._transport is not None:
+            self._transport.resume_reading()
+            if self._early:
+                self._take(self._early)
 
     def data_received(self, data: bytes) -> None:
         self._take(data)
@@ -122,22 +156,33 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001
             self._defect(error)
 
+    def fail(self, error: LookError) -> None:
+        """Bad news of our own about the network: the look ends with it, unless it is settled."""
+        if self.over:
+            return
+        now = self._clock.monotonic()
+        if self._tape is not None:
+            self._tape.failed(error, now)
+        self._conversation.abort(error)
+        self._carry_on(b"", now)
+
     def _defect(self, error: Exception) -> None:
         """A defect of ours must end this look only, and be seen as ours."""
         if not self.over:
             self.over, self.defect = True, error
-            self._wake()
+            self.wake()
 
     async def wait(self, timeout_s: float) -> None:
         """Until it is over, or for that long."""
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(timeout_s, self._wake)
+        timer = self._loop.call_later(timeout_s, self.wake)
         try:
             await self._waiter
         finally:
             timer.cancel()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Ends `wait`: something has changed."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -151,11 +196,14 @@ class Connection(asyncio.Protocol):
         if conversation.progress != self._progress:
             self._progress = conversation.progress
             self.progressed_at = now
+        if conversation.hastened:
+            conversation.hastened = False
+            self.wake()
         if self._pair is not None:
             self._send_datagrams(self._pair)
         if (conversation.finished or conversation.redial) and not self.over:
             self.over = True
-            self._wake()
+            self.wake()
 
     # ---- UDP
 
@@ -229,6 +277,8 @@ class Connection(asyncio.Protocol):
         self._say_farewell()
         if self._pair is not None:
             self._pair.close()
+        if self.upload is not None:
+            self.upload.close()
         if self._transport is not None:
             self._transport.close()
 
@@ -248,4 +298,7 @@ class Connection(asyncio.Protocol):
         if data and self._transport is not None and not self._transport.is_closing():
             if self._tape is not None:
                 self._tape.sent(data, self._clock.monotonic())
-            self._transport.write(data)
+            if self.upload is not None:
+                self.upload.send(data)
+            else:
+                self._transport.write(data)

@@ -7,14 +7,19 @@ means no whole message and no media packet: a peer that trickles a byte a second
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
-from streamwatch.clock import Clock
-from streamwatch.errors import LookError, LookFailure, Reason, Step
+from streamwatch.clock import US, Clock
+from streamwatch.errors import LookError, LookFailure, Reason
 from streamwatch.ingest.connection import Connection, Tape
-from streamwatch.net.address import Guard, target_of
-from streamwatch.net.tcp import dial
+from streamwatch.ingest.dialling import Dialler
+from streamwatch.ingest.tunnelling import dial_tunnel
+from streamwatch.model.look import Transport
+from streamwatch.net.address import Guard
+from streamwatch.net.tls import Trust
 from streamwatch.net.udp import RECEIVE_BUFFER
 from streamwatch.wire.conversation import Ask, Conversation, Keyframe
 from streamwatch.wire.transport import MIN_TIMEOUT_S
@@ -46,7 +51,7 @@ class Heard:
 
     `timings_ms` are of the connection that decided, but "total" is of all. `parting_s` went by after that, until the
     device had answered our TEARDOWN. `keyframe_wait_s` is how long media flowed until the keyframe came, or was given
-    up; None where none flowed.
+    up; None where none flowed. `remarks` are what ended nothing and is to be said, each with a sentence for a person.
     """
 
     failure: LookFailure | None
@@ -62,6 +67,8 @@ class Heard:
     keyframe_wait_s: float | None = None
     media_bytes: int = 0
     packets_lost: int = 0  # of the latest session's media
+    remarks: Mapping[Reason, str] = field(default_factory=dict)
+    clock_offset_ms: float | None = None  # the device's clock in its RTCP sender reports, minus ours
 
 
 async def converse(
@@ -72,28 +79,33 @@ async def converse(
     guard: Guard,
     tape: Tape | None = None,
     receive_buffer: int = RECEIVE_BUFFER,
+    trust: Trust | None = None,
 ) -> Heard:
     """One conversation with one camera. Never raises for anything a device does; cancelling it closes the sockets.
 
     `receive_buffer` is asked of the kernel in bytes, should media come by UDP. Every connection goes to the host of
-    `ask.url`, and to the address that it had at the first.
+    `ask.url`, and to the address that it had at the first. `trust` judges certificates; shared by all looks of a
+    process it remembers them.
     """
     begun = clock.monotonic()
     guard = guard.for_look(ask.url)
     ends = begun + limits.total_s
-    conversation = Conversation(ask, lambda: secrets.token_hex(16), limits.patience_s, ends)
+    conversation = Conversation(ask, _cnonce, limits.patience_s, ends)
+    dialler = Dialler(guard, trust or Trust(clock=clock), clock, limits.connect_s, ends)
+
+    def made() -> Connection:
+        return Connection(conversation, clock, guard, tape, receive_buffer)
+
     timings: dict[str, float] = {}
     parting_s = 0.0
     waited_s: float | None = None
     while True:
         dialled = clock.monotonic()
         try:
-            connection = await dial(
-                target_of(conversation.url),
-                lambda: Connection(conversation, clock, guard, tape, receive_buffer),
-                guard=guard,
-                timeout_s=_left(limits.connect_s, ends - dialled),
-            )
+            if ask.transport is Transport.HTTP:
+                connection = await dial_tunnel(conversation, dialler, made, _cnonce(), ask.user_agent)
+            else:
+                connection = await dialler.dial(conversation.url, made, dialler.within())
         except LookError as error:
             now = clock.monotonic()
             if tape is not None:
@@ -118,14 +130,14 @@ async def converse(
             break
         if tape is not None:
             tape.dialled(clock.monotonic())
-    return heard_of(conversation, timings, parting_s, waited_s)
+    if tape is not None:
+        tape.remarked(dialler.remarks)
+    zero_us = clock.utc_us() - round(clock.monotonic() * US)
+    return heard_of(conversation, timings, parting_s, waited_s, dialler.remarks, zero_us)
 
 
-def _left(connect_s: float, left_s: float) -> float:
-    """How long a connection may take. Raises LookError where the look's deadline has fallen already."""
-    if left_s <= 0:
-        raise LookError(Reason.NET_TIMEOUT, "the deadline fell before it could be tried", step=Step.CONNECT)
-    return min(connect_s, left_s)
+def _cnonce() -> str:
+    return secrets.token_hex(16)
 
 
 def heard_of(
@@ -133,8 +145,13 @@ def heard_of(
     timings_ms: dict[str, float],
     parting_s: float = 0.0,
     keyframe_wait_s: float | None = None,
+    remarks: Mapping[Reason, str] = MappingProxyType({}),
+    zero_us: int | None = None,
 ) -> Heard:
-    """What a conversation that is over brought, live or replayed."""
+    """What a conversation that is over brought, live or replayed.
+
+    `zero_us` is what our clock showed (UTC, microseconds) when the conversation's stood at zero.
+    """
     return Heard(
         failure=conversation.failure,
         timings_ms=timings_ms,
@@ -149,6 +166,8 @@ def heard_of(
         keyframe_wait_s=keyframe_wait_s,
         media_bytes=conversation.media_bytes,
         packets_lost=conversation.packets_lost,
+        remarks=remarks,
+        clock_offset_ms=None if zero_us is None else conversation.clock_offset_ms(zero_us),
     )
 
 
@@ -162,6 +181,12 @@ async def _until_over(
             connection.tick()
             continue
         fails_at = min(ends, connection.progressed_at + limits.step_s, conversation.keyframe_until)
+        if connection.upload is not None and connection.upload.refused:
+            try:
+                await connection.upload.reopen()
+            except LookError as error:
+                connection.fail(error)
+            continue
         if fails_at <= now:
             connection.count_dropped()
             now = clock.monotonic()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streamwatch.errors import LookError, Reason, Step, UsageError
+from streamwatch.errors import LookError, Reason, Step
 from streamwatch.wire.url import parse_address
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -44,6 +44,7 @@ class Target:
 
     host: str
     port: int
+    tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +154,9 @@ class _LookGuard(Guard):
 
 
 def target_of(url: str) -> Target:
-    """Host and port of an rtsp:// URL. Raises UsageError that says what is wrong with it, never showing credentials."""
+    """Whom an rtsp:// or rtsps:// URL names. Raises UsageError that says what is wrong, never showing credentials."""
     origin = parse_address(url).origin
-    if origin.scheme != "rtsp":
-        raise UsageError(f"the scheme is {origin.scheme}: this version speaks rtsp:// over TCP")
-    return Target(origin.host, origin.port)
+    return Target(origin.host, origin.port, tls=origin.scheme == "rtsps")
 
 
 async def resolve(target: Target, guard: Guard) -> Address:

@@ -163,8 +163,10 @@ class Authenticator:
         self._challenge = None
         self._uses = 0
 
-    def authorization(self, method: str, url: str, body: bytes = b"") -> str | None:
+    def authorization(self, method: str, url: str, body: bytes = b"", *, uri: str | None = None) -> str | None:
         """The Authorization value for a request; None where nobody asked for one yet, or too many were refused.
+
+        `uri` is what the request line says, where that is not `url` itself: HTTP's path.
 
         Raises LookError(rtsp.redirect) where `url` is not of the origin that the secret belongs to, or cannot be read.
         """
@@ -177,7 +179,7 @@ class Authenticator:
             pair = f"{credentials.username}:{credentials.password}".encode()
             return "Basic " + base64.b64encode(pair).decode("ascii")
         self._uses += 1
-        return digest_answer(challenge, credentials, method, url, body, self._cnonce(), self._uses)
+        return digest_answer(challenge, credentials, method, uri or url, body, self._cnonce(), self._uses)
 
     def _is_ours(self, url: str) -> bool:
         """Whether an address is of our origin: by its text where that leaves no doubt, else taken apart."""

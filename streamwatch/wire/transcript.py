@@ -4,9 +4,11 @@ A recording is text, one JSON object a line. The first is the header:
 
     {"streamwatch_recording": 1, "url": "rtsp://***@192.0.2.7/live", "depth": "stream", "at": "2026-11-24T05:38:10Z",
      "credentials": true, "allow_basic": false, "max_pixels": 8900000, "with_picture": false,
-     "transport": "auto", "prefer": "tcp"}
+     "transport": "auto", "prefer": "tcp", "max_media_bytes": 8388608}
 
-`credentials` says whether there were any; without `transport` (of before there was UDP) it is tcp. Each further line
+`credentials` says whether there were any; without `transport` (of before there was UDP) it is tcp. By TLS and through
+an HTTP tunnel the RTSP within is recorded. `remarks`, where there are any, has what ended nothing, by reason:
+{"tls.untrusted": "…"}. Each further line
 has `t_ms` (since the look began), `dir` ("in" from the device, "out" to it) and one of
 
     "data": "RTSP/1.0 200 OK\r\n…"       one message, or text that is none; Latin-1, so that every byte has a character
@@ -16,7 +18,7 @@ has `t_ms` (since the look began), `dir` ("in" from the device, "out" to it) and
                                          order and sizes of packets and the parameter sets stay, the picture goes
     "media_part": 700, "b64": "…"        a packet that was never completed: how much of it came
     "via": "rtp", "media": {"bytes": 1412, "b64": "…"}   a datagram by our RTP port, or by our RTCP port, "rtcp"
-    "dial": true                         a new connection from here on, by the other transport
+    "dial": true                         a new connection from here on, by the other transport or to another address
     "kernel_dropped": 12                 datagrams that our own machine had thrown away by then
     "skipped": 512                       bytes that were neither RTSP nor a packet of ours
     "end": "closed" | "timeout"          how it ended, where the device or a deadline ended it
@@ -32,6 +34,7 @@ import base64
 import binascii
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,6 +42,7 @@ from streamwatch.clock import parse_rfc3339, rfc3339
 from streamwatch.errors import LookError, Reason, Step, UsageError
 from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
+from streamwatch.wire.ask import MAX_MEDIA_BYTES
 from streamwatch.wire.bitstream import MAX_PIXELS
 from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.redaction import MASK, Redactor, masked_url
@@ -82,7 +86,7 @@ class Chunk:
 class Recorder:
     """Collects what passes. `begun` and every `now` are seconds of one monotonic clock, `at_us` is UTC."""
 
-    __slots__ = ("_begun", "_recorded", "ask", "at_us", "chunks", "end", "full")
+    __slots__ = ("_begun", "_recorded", "ask", "at_us", "chunks", "end", "full", "remarks")
 
     def __init__(self, ask: Ask, at_us: int, begun: float) -> None:
         self.ask = ask
@@ -90,6 +94,7 @@ class Recorder:
         self.chunks: list[Chunk] = []
         self.end: dict[str, Any] | None = None
         self.full = False  # MAX_RECORDED was reached; what came later is not kept
+        self.remarks: dict[Reason, str] = {}
         self._begun = begun
         self._recorded = 0
 
@@ -113,7 +118,7 @@ class Recorder:
         self._add("in", data, now, RTCP if control else RTP)
 
     def dialled(self, now: float) -> None:
-        """A new connection is being made, by the other transport."""
+        """A new connection is being made, by the other transport or to another address."""
         if self.end is None:
             self.chunks.append(Chunk(self._ms(now), "out", b"", DIAL))
 
@@ -131,6 +136,10 @@ class Recorder:
         step = error.step or Step.CONNECT
         detail = Redactor(_credentials(self.ask)).text(error.detail)
         self._end(now, {"end": FAILED, "reason": error.reason.value, "step": step.value, "detail": detail})
+
+    def remarked(self, remarks: Mapping[Reason, str]) -> None:
+        """What is to be said although it ended nothing."""
+        self.remarks.update(remarks)
 
     def _add(self, direction: str, data: bytes, now: float, via: str = RTSP) -> None:
         self._recorded += len(data)
@@ -162,6 +171,7 @@ class Recording:
     end: dict[str, Any] | None = field(default=None)
     transport: Transport = Transport.TCP
     prefer: Transport = Transport.TCP
+    remarks: dict[Reason, str] = field(default_factory=dict)
 
     def ask(self) -> Ask:
         """What was asked, with *** for the credentials that there were."""
@@ -175,6 +185,7 @@ class Recording:
             max_pixels=self.max_pixels,
             transport=self.transport,
             prefer=self.prefer,
+            max_media_bytes=self.max_media_bytes,
         )
 
 
@@ -194,7 +205,10 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
         "with_picture": with_picture,
         "transport": ask.transport.value,
         "prefer": ask.prefer.value,
+        "max_media_bytes": ask.max_media_bytes,
     }
+    if recorder.remarks:
+        header["remarks"] = {reason.value: redactor.text(said) for reason, said in recorder.remarks.items()}
     incoming = _Incoming(redactor, with_picture=with_picture)
     lines: list[dict[str, Any]] = [header]
     for chunk in recorder.chunks:
@@ -207,7 +221,8 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
         elif chunk.via != RTSP:
             parts = [_datagram(chunk, incoming.track, with_picture=with_picture)]
         elif chunk.direction == "out":
-            parts = [_text(redactor.message(chunk.data, 0))]
+            packet = chunk.data.startswith(b"$")  # a report of ours
+            parts = [_binary(chunk.data) if packet else _text(redactor.message(chunk.data, 0))]
         else:
             parts = incoming.feed(chunk.data)
         lines += ({"t_ms": chunk.t_ms, "dir": chunk.direction, **part} for part in parts)
@@ -356,6 +371,8 @@ def load(text: str) -> Recording:
             end=end,
             transport=Transport(header.get("transport", Transport.TCP.value)),
             prefer=Transport(header.get("prefer", Transport.TCP.value)),
+            max_media_bytes=int(header.get("max_media_bytes", MAX_MEDIA_BYTES)),
+            remarks={Reason(reason): str(said) for reason, said in dict(header.get("remarks", {})).items()},
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"line 1 of the recording cannot be read: {error}") from None
@@ -460,6 +477,8 @@ def _replay(chunk: Chunk, conversation: Conversation) -> None:
             conversation.start(now)
         elif chunk.via == RTSP and chunk.data.startswith(_KEEPALIVES) and conversation.step is Step.FIRST_KEYFRAME:
             conversation.keep_alive(now)
+        elif chunk.data.startswith(b"TEARDOWN "):  # before the end: the device had said BYE, and then sent nothing
+            conversation.tick(now)
     elif chunk.via != RTSP:
         conversation.datagram(chunk.data, now, control=chunk.via == RTCP)
     elif chunk.data:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamwatch.errors import LookError, Reason, UsageError
-from streamwatch.net.address import Guard, parse_networks, resolve, target_of
+from streamwatch.net.address import Guard, Target, parse_networks, resolve, target_of
 from streamwatch.net.canary import canary_targets, default_gateway, is_neighbour
 
 VILLAGE = Guard(parse_networks(("10.20.0.0/16",)))
@@ -50,11 +50,17 @@ async def test_a_name_without_an_address_says_so() -> None:
     assert caught.value.reason is Reason.NET_NAME
 
 
-@pytest.mark.parametrize("url", ["rtsps://h/x", "http://h/x", "rtsp:///x", "rtsp://h:0/x", "rtsp://h:99999/x", "x"])
+@pytest.mark.parametrize("url", ["http://h/x", "rtsp:///x", "rtsp://h:0/x", "rtsp://h:99999/x", "x"])
 def test_an_address_that_cannot_be_looked_at_is_refused(url: str) -> None:
     """Wrong scheme, no host, no port."""
     with pytest.raises(UsageError):
         target_of(url)
+
+
+def test_the_scheme_says_whether_it_is_tls() -> None:
+    """rtsps has a port of its own."""
+    assert target_of("RTSPS://Cam.example/x") == Target("cam.example", 322, tls=True)
+    assert target_of("rtsp://cam.example/x") == Target("cam.example", 554)
 
 
 def test_the_default_gateway_is_read_from_the_kernels_table() -> None:
