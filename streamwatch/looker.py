@@ -285,6 +285,7 @@ class Looker:
             keyframe_bytes=len(heard.keyframe.data) if heard.keyframe is not None else None,
             measures=measures,
             reference_us=reference_us,
+            clock_offset_ms=heard.clock_offset_ms,
         )
 
     def _told(

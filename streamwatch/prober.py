@@ -198,7 +198,7 @@ class Prober:
         except UsageError as error:
             raise UsageError(f"{file}: {error}") from None
         conversation = transcript.replay(recording)
-        heard = heard_of(conversation, dict(conversation.timings_ms))
+        heard = heard_of(conversation, dict(conversation.timings_ms), zero_us=recording.at_us)
         depth = Depth.STREAM if recording.depth is Depth.PICTURE and not recording.with_picture else recording.depth
         if depth is Depth.PICTURE:
             await self._start_decoders()

@@ -457,7 +457,7 @@ class Conversation:
         if media.flowed and not self.media_flowed:
             self.media_flowed = True
             self._leg.flowing(now)
-            self.hastened = True
+            self.hastened = self.hastened or bool(media.track.feedback)
         if media.size is not None:
             self.width, self.height = media.size
             self.codec = media.codec

@@ -171,6 +171,7 @@ class Recording:
     end: dict[str, Any] | None = field(default=None)
     transport: Transport = Transport.TCP
     prefer: Transport = Transport.TCP
+    max_media_bytes: int = MAX_MEDIA_BYTES
     remarks: dict[Reason, str] = field(default_factory=dict)
 
     def ask(self) -> Ask:
