@@ -59,6 +59,8 @@ def parse_address(url: str) -> Address:
     if len(url) > MAX_URL or _BLANK.search(url):
         raise UsageError(f"an address has at most {MAX_URL} characters, no blanks and no control characters")
     userinfo, rest = split_userinfo(url[found.end() :])
+    if split_userinfo(rest)[0] is not None:  # "u@h:/x@other": without its credentials it would be another host's
+        raise UsageError("an address names one host: write %40 for an @ in its path, and leave out a colon without port")
     cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:cut], rest[cut:]
     origin = Origin(scheme, *_host_and_port(scheme, authority))

@@ -51,6 +51,7 @@ def test_addresses(url: str, origin: Origin, clean: str, credentials: tuple[str,
         "rtsp://[::1/x",
         "rtsp://[::1]x/",
         "rtsp://h/" + "x" * 2048,
+        "rtsp://u@h:/x@other/",  # without its credentials it would be the other's
     ],
 )
 def test_what_is_no_address(url: str) -> None:
