@@ -89,6 +89,7 @@ class Plan:
     status: dict[str, str] = field(default_factory=dict)
     headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     before: dict[str, bytes] = field(default_factory=dict)  # pushed in front of the reply
+    after: bytes = b""  # pushed behind the reply to PLAY, before any media
     description: bytes = field(default_factory=sdp)
     transport: str = ""  # further parameters of the Transport header
     closes_at: frozenset[str] = frozenset()
@@ -159,6 +160,7 @@ class Camera(Listener):
         self._ports = (self._socket(), self._socket())
         self.media_ports = tuple(int(one.getsockname()[1]) for one in self._ports)
         self._client_port = 0
+        self.client_ports: set[int] = set()  # where it sends media to
 
     def _socket(self) -> socket.socket:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -199,7 +201,7 @@ class Camera(Listener):
         answer = front + reply(cseq, status, *headers, body=body)
         if method == "PLAY" and not plan.silent:
             if not self._client_port:
-                return answer + b"".join(map(frame, PACKETS))
+                return answer + plan.after + b"".join(map(frame, PACKETS))
             for packet in PACKETS:
                 self._ports[0].sendto(packet, (US, self._client_port))
         return answer
@@ -207,6 +209,7 @@ class Camera(Listener):
     def _agreed(self, asked: Asked) -> str:
         found = re.search(r"client_port=([0-9]+)", asked.headers.get("transport", ""))
         self._client_port = int(found[1]) if found else 0
+        self.client_ports.add(self._client_port)
         if not found:
             return "RTP/AVP/TCP;unicast;interleaved=0-1"
         ports = "-".join(map(str, self.media_ports))

@@ -12,7 +12,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.errors import LookError, Reason
+from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.net.address import Guard, Target, parse_networks, resolve, target_of
 from streamwatch.prober import EVERYWHERE
 
@@ -186,6 +186,13 @@ def test_odd_spellings_do_not_slip_past(run: Any) -> None:
             assert refusal.reason in {Reason.OURS_LIMIT, Reason.NET_NAME}
 
     run(look())
+
+
+@pytest.mark.parametrize("host", [".", "..", "[]", "", ":554", "u:p@"])
+def test_no_host_is_no_address(host: str) -> None:
+    """Some resolvers take an empty name for this machine."""
+    with pytest.raises(UsageError):
+        target_of(f"rtsp://{host}/live")
 
 
 async def test_mapped_loopback_is_what_it_is_mapped_to() -> None:
