@@ -28,20 +28,23 @@ DECODERS: Final = {
 }  # our name -> FFmpeg's; no other is opened
 KEYFRAMES: Final = frozenset({"h264", "h265", "mjpeg"})  # what a look brings; more is the caller's decision
 
-# Eight bits a sample, luma in plane 0 without anything between. Ten-bit pictures are unsupported, not broken.
+# Eight bits a sample, luma in plane 0 without anything between.
 LUMA_FORMATS: Final = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12", "nv16"},
 )
+# The same with ten bits (Main 10, High 10): the top eight are taken. What is neither is unsupported, not broken.
+TEN_BIT_FORMATS: Final = frozenset({"yuv420p10le", "yuv422p10le", "gray10le"})
 _PARAMETER_SETS: Final = {  # kinds of units, shift and mask of nal_unit_type in the header's first byte, names
     "h264": ({7, 8}, 0, 0x1F, "SPS, PPS"),  # H.264 clause 7.3.1, table 7-1
     "h265": ({32, 33, 34}, 1, 0x3F, "VPS, SPS, PPS"),  # H.265 clause 7.3.1.2, table 7-1
 }
-BYTES_PER_PIXEL: Final = 6  # what decoding takes: two pictures of 1.5 bytes a pixel, motion and error tables
+BYTES_PER_PIXEL: Final = 6  # what decoding takes: two pictures of 1.5 bytes a pixel, motion and error tables;
+# one of ten bits takes 10, and its luma 3 more
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: `luma` is a view, shape (height, width) after cropping, valid as long as `frame` is held."""
+    """A decoded picture: `luma`, shape (height, width) after cropping, may be a view of `frame`, which is held."""
 
     luma: NDArray[np.uint8]
     frame: VideoFrame
@@ -116,15 +119,19 @@ def _first_whole(frames: list[VideoFrame], context: VideoCodecContext) -> Pictur
     for frame in frames:
         if frame.is_corrupt:
             continue
+        plane = frame.planes[0]
+        rows = np.frombuffer(cast("Any", plane), np.uint8)  # a buffer; the stubs of PyAV 18 do not say so
+        rows = rows.reshape(-1, plane.line_size)[: frame.height]
+        if frame.format.name in TEN_BIT_FORMATS:
+            deep = rows.view("<u2")[:, : frame.width]
+            return Picture((deep >> 2).astype(np.uint8), frame)
         if frame.format.name not in LUMA_FORMATS:
             raise LookError(
                 Reason.MEDIA_UNSUPPORTED_CODEC,
                 f"{context.name} with pixel format {frame.format.name} is not read here",
                 step=Step.DECODE,
             )
-        plane = frame.planes[0]
-        rows = np.frombuffer(cast("Any", plane), np.uint8)  # a buffer; the stubs of PyAV 18 do not say so
-        return Picture(rows.reshape(-1, plane.line_size)[: frame.height, : frame.width], frame)
+        return Picture(rows[:, : frame.width], frame)
     if frames:
         raise LookError(Reason.MEDIA_BROKEN, "the keyframe is damaged: parts of it are missing", step=Step.DECODE)
     raise LookError(Reason.MEDIA_BROKEN, "the decoder made no picture of the keyframe", step=Step.DECODE)

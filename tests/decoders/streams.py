@@ -108,6 +108,18 @@ def keyframe(picture: NDArray[np.float64], *, qp: int = 28, pix_fmt: str = "yuv4
     return keyframes([picture], qp=qp, pix_fmt=pix_fmt, slices=slices)[0]
 
 
+def keyframe_h265(picture: NDArray[np.float64], *, qp: int = 28, pix_fmt: str = "yuv420p") -> bytes:
+    """The same by x265."""
+    encoder = av.CodecContext.create("libx265", "w")
+    encoder.height, encoder.width = picture.shape
+    encoder.pix_fmt, encoder.time_base = pix_fmt, Fraction(1, 25)
+    parameters = f"qp={qp}:keyint=1:repeat-headers=1:annexb=1:info=0:frame-threads=1:pools=1:log-level=none"
+    encoder.options = {"preset": "ultrafast", "x265-params": parameters}
+    frame = _framed(plane(picture), pix_fmt)
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+
+
 def bomb(width: int = 16_000, height: int = 16_000) -> bytes:
     """31 bytes that promise a picture of that size: SPS, PPS, head of an IDR slice (H.264 7.3.2.1, 7.3.2.2, 7.3.3)."""
     sps = [(0x67, 8), (66, 8), (0xC0, 8), (51, 8), 0, 0, 2, 1, (0, 1), width // 16 - 1, height // 16 - 1]

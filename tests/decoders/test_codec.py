@@ -11,7 +11,7 @@ from streamwatch.decoders.codec import Codecs
 from streamwatch.decoders.luma import luma_of
 from streamwatch.decoders.still import decode_still
 from streamwatch.errors import LookError, Reason, Step
-from tests.decoders.streams import START, bomb, first_slice, keyframe, plane, street
+from tests.decoders.streams import START, bomb, first_slice, keyframe, keyframe_h265, plane, street
 from tests.wire import camera_h265
 from tests.wire.jpeg_camera import encode_jpeg
 
@@ -45,9 +45,25 @@ def test_other_eight_bit_layouts_give_luma_too(codecs: Codecs, pix_fmt: str) -> 
     assert codecs.decode("h264", keyframe(street(), pix_fmt=pix_fmt)).luma.shape == (360, 640)
 
 
-def test_ten_bit_is_unsupported_not_broken(codecs: Codecs) -> None:
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv422p10le"])
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (362, 250)])
+def test_ten_bits_give_the_luma_that_was_encoded(
+    codecs: Codecs, codec: str, pix_fmt: str, width: int, height: int
+) -> None:
+    """By their top eight: Main 10, which some makers' H.265 is, and High 10; as from a file of the same."""
+    y = street(width, height)
+    data = keyframe(y, qp=8, pix_fmt=pix_fmt) if codec == "h264" else keyframe_h265(y, qp=8, pix_fmt=pix_fmt)
+    picture = codecs.decode(codec, data)
+    assert picture.luma.shape == (height, width) and picture.luma.dtype == np.uint8
+    assert picture.frame.format.name == pix_fmt
+    assert np.abs(picture.luma.astype(int) - plane(y)).mean() < 1.5
+    assert np.abs(picture.luma.astype(int) - luma_of(picture.frame)).max() <= 1
+
+
+def test_what_is_neither_eight_nor_ten_bits_of_that_kind_is_unsupported_not_broken(codecs: Codecs) -> None:
     """A healthy picture that we cannot read is not the camera's fault."""
-    assert reason_of(codecs, keyframe(street(), pix_fmt="yuv420p10le")) is Reason.MEDIA_UNSUPPORTED_CODEC
+    assert reason_of(codecs, keyframe(street(), pix_fmt="yuv444p10le")) is Reason.MEDIA_UNSUPPORTED_CODEC
 
 
 def test_codec_outside_the_allow_list_is_unsupported(codecs: Codecs) -> None:
