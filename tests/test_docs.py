@@ -188,6 +188,33 @@ def test_goal_numbers_are_read_from_names(tmp_path: Path) -> None:
     assert [(test.goal, test.says) for test in found] == [(4, "Says so."), (7, "Says so."), (19, "Says so.")]
 
 
+def test_every_maker_s_test_is_listed_and_says_what_and_what_then() -> None:
+    """Each test of tests/*/test_makers_*.py has a maker in its name, and a docstring of two parts, in cameras.md."""
+    tests = docs.maker_tests(ROOT / "tests")
+    text = page("cameras.md")
+    named = {test.place for test in tests}
+
+    assert len(tests) > 100
+    assert [test.place for test in tests if not test.does or not test.answer or f"`{test.place}`" not in text] == []
+    for path in ROOT.glob("tests/*/test_makers_*.py"):
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            assert f"{path.relative_to(ROOT)}::{name}" in named, f"{name} names no maker of tools/docs.py"
+    assert all(f"## {' '.join(name).rstrip()}\n" in text for name in docs.MAKERS.values())
+
+
+def test_makers_are_read_from_names(tmp_path: Path) -> None:
+    """One maker or several; `any` only in front; a docstring's last colon divides it."""
+    file = tmp_path / "tests" / "wire" / "test_makers_some.py"
+    file.parent.mkdir(parents=True)
+    names = ("test_dahua_and_tapo_x", "test_any_dahua", "test_any_thing", "test_many_any", "dahua_no_test")
+    file.write_text("".join(f'def {name}():\n    """`a: b` so\n    much: we see."""\n' for name in names))
+
+    found = docs.maker_tests(tmp_path / "tests")
+
+    assert [sorted(test.makers) for test in found] == [["dahua", "tapo"], ["dahua"], ["any"]]
+    assert {(test.does, test.answer) for test in found} == {("`a: b` so much", "we see")}
+
+
 def test_the_simulator_s_faults_are_named() -> None:
     """What can be switched at a simulated camera is listed for who tries it."""
     assert missing(Fault, page("operators.md")) == []

@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that the code already says: `python tools/docs.py`; `--check` fails when stale.
 
-Whole pages: docs/settings.md, docs/goals.md, docs/cli.md. Inside hand-written pages: what stands between
+Whole pages: docs/settings.md, docs/goals.md, docs/cli.md, docs/cameras.md. Inside hand-written pages: what is between
 `<!-- made by tools/docs.py: NAME -->` and `<!-- end of NAME -->`.
 """
 
@@ -41,6 +41,7 @@ PACKAGE: Final = ROOT / "streamwatch"
 MADE: Final = "<!-- Made by tools/docs.py from the code: do not edit, run `python tools/docs.py`. -->\n\n"
 _BLOCK: Final = re.compile(r"(<!-- made by tools/docs\.py: ([a-z-]+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 _CALLED: Final = re.compile(r"^(streamwatch [a-z -]+?) -m \S+", re.MULTILINE)  # `python -m NAME` shows
+_LISTED: Final = re.compile(r"\| `((\w+?)_\w+\.jsonl)` \| (.*) \|")  # a row of tests/data/SOURCES.md
 _GOAL: Final = re.compile(r"test_(?:.*_)?r([0-9]+)(?:_.*)?")
 
 _TAKES: Final = {  # how cells are read -> what to write into them
@@ -76,6 +77,53 @@ _EXITS: Final = {
     Exit.HELD: "somebody else holds the data directory; the message names the process",
     Exit.CONFIG: "the configuration is wrong; the message names each key, its place and the remedy",
 }
+
+
+MAKERS: Final[dict[str, tuple[str, str]]] = {  # word in a test's name -> name, 中文 where it has one
+    "anjvision": ("Anjvision, Anpviz", ""),
+    "dahua": ("Dahua, Amcrest", "大华"),
+    "escam": ("Escam", ""),
+    "ezviz": ("EZVIZ", "萤石"),
+    "foscam": ("Foscam", "福斯康姆"),
+    "geovision": ("GeoVision", "奇偶"),
+    "gstreamer": ("GStreamer's server", ""),
+    "gw": ("GW Security", ""),
+    "h264dvr": ("H264DVR (Xiongmai)", "雄迈"),
+    "hikvision": ("Hikvision", "海康威视"),
+    "hipcam": ("Hipcam", ""),
+    "ivel": ("Ivel", ""),
+    "laureii": ("Laureii", ""),
+    "live555": ("LIVE555", ""),
+    "longse": ("Longse", ""),
+    "luckfox": ("Luckfox", "幸狐"),
+    "macrovideo": ("Macro-video", ""),
+    "mercury": ("Mercury", "水星"),
+    "reolink": ("Reolink", "睿联"),
+    "tapo": ("Tapo (TP-Link)", "普联"),
+    "tenda": ("Tenda", "腾达"),
+    "tiandy": ("Tiandy", "天地伟业"),
+    "tplink": ("TP-Link", "普联"),
+    "tuya": ("Tuya", "涂鸦"),
+    "ubiquiti": ("Ubiquiti", ""),
+    "uniview": ("Uniview", "宇视"),
+    "v380": ("V380", ""),
+    "v4l2rtspserver": ("v4l2rtspserver", ""),
+    "vivotek": ("VIVOTEK", "晶睿"),
+    "vlc": ("VLC", ""),
+    "vstarcam": ("VStarcam", "威视达康"),
+    "wowza": ("Wowza", ""),
+    "any": ("Of any maker", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MakerTest:
+    """A test of what a maker's devices do, and of what we do about it."""
+
+    makers: frozenset[str]
+    place: str
+    does: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +383,66 @@ tested, which may be less than the whole goal.
 """
 
 
+def maker_tests(folder: Path) -> list[MakerTest]:
+    """Every test of folder/*/test_makers*.py whose name has a maker's word, in the order of the files; not imported."""
+    found = []
+    for path in sorted(folder.glob("*/test_makers*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            words = node.name.split("_")
+            makers = frozenset(words[1:]) & (MAKERS.keys() - {"any"}) or frozenset(words[1:2]) & {"any"}
+            if words[0] == "test" and makers:
+                does, _, answer = " ".join((ast.get_docstring(node) or "").split()).rpartition(": ")
+                place = f"{path.relative_to(folder.parent)}::{node.name}"
+                found.append(MakerTest(makers, place, does, answer.removesuffix(".")))
+    return found
+
+
+def cameras_page() -> str:
+    """docs/cameras.md."""
+    parts = [MADE + _CAMERAS_INTRO]
+    tests = maker_tests(ROOT / "tests")
+    sources = (ROOT / "tests" / "data" / "SOURCES.md").read_text(encoding="utf-8")
+    listed = [(found[1], found[2], found[3]) for found in map(_LISTED.fullmatch, sources.splitlines()) if found]
+    for word, (name, chinese) in MAKERS.items():
+        rows = [(test.does, test.answer, f"`{test.place}`") for test in tests if word in test.makers]
+        kept = [f"- [`{file}`](../tests/data/{file}): {fact}\n" for file, maker, fact in listed if maker == word]
+        if rows or kept:
+            parts.append(f"## {name} {chinese}".rstrip() + "\n")
+        if rows:
+            parts.append(table(("what its devices do", "what we do", "the test that proves it"), rows))
+        if kept:
+            parts.append("Whole looks, replayed by `tests/wire/test_makers.py`:\n\n" + "".join(kept))
+    return "\n".join(parts)
+
+
+_CAMERAS_INTRO: Final = """# Cameras
+
+What devices do differently from the standards, maker by maker, and what we do about it. Nothing stands here that is
+not tested: `pytest -k hikvision` runs what is known of Hikvision, and so for every other word that the tests' names
+have. What many makers' devices do, or those of a maker that nobody named, stands [at the end](#of-any-maker). Numbers
+such as go2rtc #231 are the reports of that project in which the fact was told.
+
+A device that is not here is no worse off: all of this is tolerated whoever does it, and what is not understood is
+passed over. `streamwatch probe URL` tells how a look at yours ends, and at which step.
+
+## When a camera fails that should not
+
+```sh
+streamwatch probe --record odd.jsonl rtsp://USER:PASSWORD@HOST/PATH
+streamwatch probe --replay odd.jsonl     # must say the same, without the camera
+```
+
+1. Read `odd.jsonl`: one message a line, in the order in which they came, `out` ours and `in` the camera's. Passwords,
+   realms and serial numbers are masked, and pictures are left out; the host's address is not masked.
+2. Look at its end: the reply before the failure, or the packets before the deadline.
+3. Send it with make, model and firmware, as the form for cameras in the issues asks. It becomes a recording in
+   `tests/data`, a test named after the maker, and a row here
+   ([how](developers.md#what-a-makers-device-does-differently)).
+"""
+
+
 def commands_page() -> str:
     """docs/cli.md."""
     shown = commands.generate_docs(output_format="markdown")
@@ -355,6 +463,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     DOCS / "settings.md": settings_page,
     DOCS / "goals.md": goals_page,
     DOCS / "cli.md": commands_page,
+    DOCS / "cameras.md": cameras_page,
 }
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "booking": booking,

@@ -45,6 +45,51 @@ def test_any_base_with_a_doubled_scheme_or_unbracketed_ipv6(base: str) -> None:
     assert asked(sent).endswith("/live/t1") and "rtsp://rtsp" not in asked(sent)
 
 
+@pytest.mark.parametrize("base", ["192.168.1.10:554/stream0/", "192.168.1.10/stream0/"])
+def test_anjvision_writes_its_base_without_a_scheme(base: str) -> None:
+    """Content-Base as `192.168.1.10:554/stream0/`, of an inner network: its path is used, at the host that we know."""
+    talked, sent = look(describe=video(H264, "a=control:trackID=1", headers=[f"Content-Base: {base}"]))
+    seen(talked)
+    assert asked(sent) == "rtsp://192.0.2.7/stream0/trackID=1"
+
+
+def test_dahua_puts_a_query_before_the_slash_of_its_base() -> None:
+    """`…realmonitor?channel=1&subtype=1/` as Content-Base: the control is appended as text, not as RFC 3986 says."""
+    base = "rtsp://192.0.2.7:554/cam/realmonitor?channel=1&subtype=1/"
+    talked, sent = look(describe=video(H264, "a=control:trackID=0", headers=[f"Content-Base: {base}"]))
+    seen(talked)
+    assert asked(sent) == f"{base}trackID=0"
+
+
+def test_gw_base_has_no_slash_at_its_end() -> None:
+    """Content-Base without a slash behind it, and a control without one before it: joined by one."""
+    for control in ("track1", "/track1"):
+        talked, sent = look(
+            describe=video(H264, f"a=control:{control}", headers=["Content-Base: rtsp://192.0.2.7/ch01"])
+        )
+        seen(talked)
+        assert asked(sent) == "rtsp://192.0.2.7/ch01/track1"
+
+
+def test_vstarcam_sends_no_content_base() -> None:
+    """No Content-Base, as servers in scripts have none: the address that was asked for takes its place."""
+    talked, sent = look(url="rtsp://192.0.2.7/udp/av0_1", describe=video(H264, "a=control:track0"))
+    seen(talked)
+    assert asked(sent) == "rtsp://192.0.2.7/udp/av0_1/track0"
+
+
+def test_hikvision_controls_are_absolute_with_a_query() -> None:
+    """`rtsp://host:554/…/trackID=1?transportmode=unicast&profile=…` as control: asked for to the letter."""
+    control = "rtsp://192.0.2.7:554/Streaming/Channels/101/trackID=1?transportmode=unicast&profile=Profile_1"
+    talked, sent = look(
+        describe=video(
+            H264, f"a=control:{control}", headers=["Content-Base: rtsp://192.0.2.7:554/Streaming/Channels/101/"]
+        )
+    )
+    seen(talked)
+    assert asked(sent) == control
+
+
 def test_dahua_platform_has_signs_and_a_query_in_its_base() -> None:
     """DSS puts `%241` and `?token=…&trackID=0` into Content-Base (gortsplib #121): the control is appended as text."""
     base = "rtsp://192.0.2.7:9100/dss/monitor/param/cameraid=7%241%26substream=1?token=69154&trackID=0"
@@ -223,6 +268,30 @@ def test_dahua_offers_a_backchannel_of_twenty_formats() -> None:
     assert asked(sent) == f"{URL}/trackID=0" and sum(text.startswith("SETUP") for text in sent) == 1
 
 
+def test_ubiquiti_puts_two_audio_tracks_before_the_video() -> None:
+    """Audio, audio, video, the first and the last of one type, and an empty `a=fmtp:96`: told apart by section."""
+    first = ("m=audio 0 RTP/AVP 96", "a=rtpmap:96 mpeg4-generic/48000", "a=control:trackID=0")
+    second = ("m=audio 0 RTP/AVP 97", "a=rtpmap:97 opus/48000", "a=control:trackID=1")
+    track = ("m=video 0 RTP/AVP 96", H264, "a=fmtp:96", "a=control:trackID=2")
+    talked, sent = look(describe=described(*SESSION, *first, *second, *track))
+    seen(talked)
+    assert asked(sent) == f"{URL}/trackID=2"
+
+
+def test_geovision_numbers_its_video_105() -> None:
+    """Payload type 105 in description and packets, beside metadata of 107: the description's number counts."""
+    more = (
+        "m=application 0 RTP/AVP 107",
+        "a=rtpmap:107 vnd.onvif.metadata/90000",
+        "a=fmtp:107 DecoderTag=h3c-v3 RTCP=0",
+    )
+    talked, _ = look(
+        describe=described(*SESSION, "m=video 0 RTP/AVP 105", "a=rtpmap:105 H264/90000", *more),
+        media=media(payload_type=105),
+    )
+    seen(talked, STATED)
+
+
 @pytest.mark.parametrize("stray", [H264, f"{H264} "])
 def test_any_video_lines_under_the_audio(stray: str) -> None:
     """rtpmap or fmtp of the video in the audio's section (go2rtc WebRTC #419): found there."""
@@ -332,10 +401,13 @@ def test_tplink_h265_has_a_long_fmtp() -> None:
     h265_look(camera_h265.sdp(H265_SETS, fmtp=more), bare=True)
 
 
-@pytest.mark.parametrize("mode", ["SRST", "MRST", "MRMT"])
-def test_any_h265_tx_mode(mode: str) -> None:
-    """tx-mode=MRST or MRMT in the fmtp: the packets of the base layer are read as ever."""
-    h265_look(camera_h265.sdp(H265_SETS, fmtp=f";tx-mode={mode}"), bare=False)
+def test_any_h265_in_several_streams() -> None:
+    """tx-mode=MRST or MRMT in the fmtp, which no camera is known for: refused by name; SRST is read as ever."""
+    h265_look(camera_h265.sdp(H265_SETS, fmtp=";tx-mode=SRST"), bare=False)
+    for mode in ("MRST", "MRMT"):
+        body = camera_h265.sdp(H265_SETS, fmtp=f";tx-mode={mode}")
+        talked, _ = look(describe=reply(2, "200 OK", "Content-Type: application/sdp", body=body))
+        assert failed(talked) == (Reason.MEDIA_UNSUPPORTED_CODEC, Step.DESCRIBE)
 
 
 # ---- headers
@@ -391,6 +463,14 @@ def test_any_body_of_a_refusal() -> None:
 
 
 # ---- Transport and Session
+
+
+def test_hikvision_pads_its_session_with_blanks() -> None:
+    """`Session:        708345999`: the blanks are no part of it."""
+    setup = reply(3, "200 OK", "Session:        708345999;timeout=60", "Transport: RTP/AVP/TCP;interleaved=0-1")
+    talked, sent = look(setup=setup, play=reply(4, "200 OK", "Session:        708345999"))
+    seen(talked)
+    assert "Session: 708345999" in sent[3] and b"Session: 708345999\r\n" in talked.farewell()
 
 
 def test_hikvision_writes_a_short_ssrc_behind_a_blank() -> None:

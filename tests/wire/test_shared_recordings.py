@@ -243,9 +243,9 @@ def test_a_conversation_that_ends_after_each_reply(retina: dict[str, bytes]) -> 
     replies = [answer(retina, name, 1 + index) for index, name in enumerate(names)]
     steps = (Step.OPTIONS, Step.DESCRIBE, Step.SETUP, Step.PLAY, Step.FIRST_KEYFRAME)
     for count, step in enumerate(steps):
-        closed, _ = talk(*replies[:count], b"", url=asked.url)
+        closed, _ = talk(*replies[:count], b"", url=asked.url, transport=TCP)
         assert failed(closed) == (Reason.NET_RESET, step)
-        silent, _ = talk(*replies[:count], url=asked.url)
+        silent, _ = talk(*replies[:count], url=asked.url, transport=TCP)
         silent.timeout(30.0)
         expected = Reason.MEDIA_NO_DATA if step is Step.FIRST_KEYFRAME else Reason.NET_TIMEOUT
         assert failed(silent) == (expected, step)
