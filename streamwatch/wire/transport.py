@@ -43,7 +43,7 @@ def parse_session(value: str | None) -> Session | None:
 
 
 class Agreed(NamedTuple):
-    """What a device says in its reply to SETUP. For `lower` tcp `channels` hold, for udp the rest."""
+    """What a device says in its reply to SETUP. For `lower` tcp `channels` hold, for udp ports and source."""
 
     lower: Transport  # tcp or udp
     multicast: bool = False
@@ -63,23 +63,24 @@ def asked(lower: Transport, port: int | None, profile: str = PLAIN) -> str:
 def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
     """A reply's Transport header. What it leaves out, or says in a way that makes no sense, is as it was asked for."""
     text = (value or "").lower()
-    if "interleaved" in text or "rtp/avp/tcp" in text or "rtp/avpf/tcp" in text:
-        return Agreed(Transport.TCP, "multicast" in text, parse_channels(value))
     names: dict[str, str] = {}
     for parameter in text.split(";"):
         name, _, stated = parameter.partition("=")
         names.setdefault(name.strip(), stated)
+    found = _SSRC.fullmatch(names.get("ssrc", ""))
+    ssrc = (int(found[1], 16) or None) if found else None  # h264dvr announces 0 and sends another
+    if "interleaved" in text or "rtp/avp/tcp" in text or "rtp/avpf/tcp" in text:
+        return Agreed(Transport.TCP, "multicast" in text, parse_channels(value), ssrc=ssrc)
     by_udp = not names.keys().isdisjoint(_BY_UDP) and ("client_port" in names or "server_port" in names)
     lower = Transport.UDP if by_udp else asked_for
     if lower is Transport.TCP:
-        return Agreed(lower, "multicast" in names)
-    found = _SSRC.fullmatch(names.get("ssrc", ""))
+        return Agreed(lower, "multicast" in names, ssrc=ssrc)
     return Agreed(
         lower=lower,
         multicast="multicast" in names,
         server_ports=_pair(names.get("server_port")),
         source=names.get("source", "").strip() or None,
-        ssrc=(int(found[1], 16) or None) if found else None,  # h264dvr announces 0 and sends another
+        ssrc=ssrc,
     )
 
 

@@ -85,7 +85,7 @@ TCP, UDP = Transport.TCP, Transport.UDP
         ("RTP/AVP;unicast;client_port=5000-5001", TCP, Agreed(UDP)),
         ("RTP/AVP;unicast", TCP, Agreed(TCP)),
         ("RTP/AVP;multicast;destination=239.1.1.1;port=5000-5001", UDP, Agreed(UDP, multicast=True)),
-        ("ssrc=1234; interleaved = 6-7", TCP, Agreed(TCP, channels=(6, 7))),
+        ("ssrc=1234; interleaved = 6-7", TCP, Agreed(TCP, channels=(6, 7), ssrc=0x1234)),
         ("", UDP, Agreed(UDP)),
         (None, TCP, Agreed(TCP)),
     ],
