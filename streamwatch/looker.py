@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -25,6 +26,7 @@ from streamwatch.model.look import Depth, Look, Measurement
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
+from streamwatch.net.tls import Trust, Verify
 from streamwatch.patience import Grant
 from streamwatch.wire.ask import KEYFRAME_S, Ask
 
@@ -49,6 +51,8 @@ class LookerPolicy:
     keyframe_most_s: float = 60.0  # of any
     max_pixels: int = 8_900_000
     user_agent: str = "streamwatch"
+    tls_verify: Verify = Verify.WARN
+    tls_ca_file: Path | None = None
 
 
 class Looker:
@@ -77,6 +81,7 @@ class Looker:
         self._cameras = Gate(1)  # one session a camera, ever
         self._all = Gate(policy.looks_in_flight)
         self._lines = Lines(clock)
+        self._trust = Trust(policy.tls_verify, policy.tls_ca_file, clock)
         self._memory = Memory(policy.keyframe_s, policy.keyframe_most_s)
         self.open_sessions = 0
 
@@ -223,7 +228,7 @@ class Looker:
     async def _converse(self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None) -> Heard:
         ask = self.ask(ticket, depth, granted)
         limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
-        return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape)
+        return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
 
     async def finish(
         self,

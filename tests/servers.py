@@ -33,9 +33,9 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer
 Gst.init(None)
-launch, user, password, protocols, codec = sys.argv[1:6]
+launch, user, password, protocols, codec, pem = sys.argv[1:7]
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
 server.set_service("0")
@@ -44,13 +44,18 @@ factory.set_shared(False)
 factory.set_launch(launch)
 if protocols:
     factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, protocols))
-if user:
+auth = GstRtspServer.RTSPAuth() if user or pem else None
+if pem:
+    auth.set_tls_certificate(Gio.TlsCertificate.new_from_pem(pem, -1))
+if auth:
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
-    auth = GstRtspServer.RTSPAuth()
-    auth.set_supported_methods(2)  # Digest
-    auth.add_digest(user, password, token)
     server.set_auth(auth)
+    if user:
+        auth.set_supported_methods(2)  # Digest
+        auth.add_digest(user, password, token)
+    else:
+        auth.set_default_token(token)  # anybody
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("viewer", "media.factory.access", True)
     permissions.add_permission_for_role("viewer", "media.factory.construct", True)
@@ -69,6 +74,11 @@ GST_LAUNCH = {
     "mjpeg": f"( {GST_JPEG} ! jpegparse ! rtpjpegpay name=pay0 )",  # as it is
     "jpegenc": f"( {GST_JPEG} ! jpegdec ! jpegenc ! rtpjpegpay name=pay0 )",  # encoded anew
 }
+GST_LAUNCH |= {
+    f"x{number}enc": f"( {GST_JPEG} ! jpegdec ! videoconvert ! x{number}enc tune=zerolatency speed-preset=ultrafast "
+    f"key-int-max=10 ! rtph{number}pay name=pay0 pt=96 config-interval=-1 )"
+    for number in ("264", "265")
+}  # encoded anew as well
 
 
 @dataclass(frozen=True)
@@ -119,11 +129,17 @@ def encode_clip(source: Path, target: Path, seconds: float = 6.0, codec: str = "
 
 @contextlib.contextmanager
 def gstreamer(
-    clip: Path, size: tuple[int, int], user: str = "", password: str = "", protocols: str = "", codec: str = "h264"
+    clip: Path,
+    size: tuple[int, int],
+    user: str = "",
+    password: str = "",
+    protocols: str = "",
+    codec: str = "h264",
+    pem: str = "",
 ) -> Iterator[Running]:
     """GStreamer's RTSP server, with Digest where a user is given; `protocols` TCP or UDP is the only one it does.
 
-    `codec` names what it does with the clip, see GST_LAUNCH.
+    `codec` names what it does with the clip, see GST_LAUNCH; with `pem`, a certificate and its key, it speaks TLS only.
     """
     there = (
         subprocess.run(
@@ -140,14 +156,14 @@ def gstreamer(
         "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good gstreamer1.0-plugins-bad",
     )
     process = subprocess.Popen(
-        [GST_PYTHON, "-c", GST_SERVER, GST_LAUNCH[codec].format(clip=clip), user, password, protocols, codec],
+        [GST_PYTHON, "-c", GST_SERVER, GST_LAUNCH[codec].format(clip=clip), user, password, protocols, codec, pem],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        yield Running(f"rtsp://127.0.0.1:{port}/{codec}", port, *size)
+        yield Running(f"rtsp{'s' if pem else ''}://127.0.0.1:{port}/{codec}", port, *size)
     finally:
         process.kill()
         process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streamwatch.looker import LookerPolicy
+from streamwatch.net.tls import Verify
 from streamwatch.schedule import Policy as SchedulePolicy
 from streamwatch.settings import Settings
 from streamwatch.verdict import Policy
@@ -42,4 +43,6 @@ def looker_policy(settings: Settings) -> LookerPolicy:
         step_s=settings.look.step_s,
         max_pixels=settings.look.max_pixels,
         user_agent=settings.look.user_agent,
+        tls_verify=Verify(settings.tls.verify),
+        tls_ca_file=settings.tls.ca_file,
     )

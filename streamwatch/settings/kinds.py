@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 MAX_TEXT = 2_000  # characters of one value: a database URL with options is a tenth of it
+MAX_CA_FILE = 2**20  # bytes: 500 certificates
 MAX_ITEMS = 1_000  # entries of one list: networks, canaries, villages
 
 _HOST_PORT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
@@ -62,6 +65,22 @@ def _canary(text: str) -> str:
     return text
 
 
+def _ca_file(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("not an absolute path")
+    if path.stat().st_size > MAX_CA_FILE:
+        raise ValueError(f"larger than {MAX_CA_FILE} bytes")
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)  # an SSLError is an OSError
+    return path
+
+
+def _authorities(path: Path) -> Path:
+    try:
+        return _ca_file(path)
+    except OSError as error:
+        raise ValueError(error.strerror or "no certificate in it") from None
+
+
 def _user_agent(text: str) -> str:
     if not text or not all(" " <= character <= "~" for character in text):
         raise ValueError("not printable ASCII")  # RFC 7826 section 20.2: a header ends at CR LF
@@ -81,6 +100,11 @@ DatabaseUrl = Annotated[
 ]
 NetworkText = Annotated[str, _text, AfterValidator(_network), Says("a network such as 10.0.0.0/8")]
 CanaryText = Annotated[str, _text, AfterValidator(_canary), Says("gateway or tcp://HOST:PORT")]
+CaFile = Annotated[
+    Path,
+    AfterValidator(_authorities),
+    Says("the absolute path of a file with certificates in PEM (-----BEGIN CERTIFICATE-----)"),
+]
 UserAgent = Annotated[
     str, Field(max_length=64), AfterValidator(_user_agent), Says("1 to 64 printable ASCII characters")
 ]

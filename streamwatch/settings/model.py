@@ -13,6 +13,7 @@ from streamwatch.model.look import Depth, StreamKind
 from streamwatch.schedule import CONFIRMATIONS
 from streamwatch.settings.kinds import (
     MAX_ITEMS,
+    CaFile,
     CanaryText,
     DatabaseUrl,
     Listen,
@@ -134,6 +135,20 @@ class LookRules(_Section):
     )
 
 
+class Tls(_Section):
+    """RTSP over TLS (`rtsps://`)."""
+
+    verify: Literal["strict", "warn", "off"] = Field(
+        default="warn",
+        description="What a certificate does that is not trusted (self-signed, expired, for another name, of an "
+        "unknown authority). strict: the look ends as tls.untrusted; warn: it goes on, with that remark; off: nothing.",
+    )
+    ca_file: CaFile | None = Field(
+        default=None,
+        description="Certificates of authorities, or of devices, that are trusted besides the system's; not set: none.",
+    )
+
+
 class Lookers(_Section):
     """Processes that hold the conversations with cameras."""
 
@@ -243,6 +258,7 @@ class Settings(_Section):
     limits: Limits = Limits()
     schedule: Schedule = Schedule()
     look: LookRules = LookRules()
+    tls: Tls = Tls()
     lookers: Lookers = Lookers()
     decoders: Decoders = Decoders()
     canaries: Canaries = Canaries()

@@ -78,7 +78,9 @@ class Conversation:
         self._route = Route(address)
         self._at_home = Authenticator(credentials, address.origin, cnonce, allow_basic=ask.allow_basic)
         self.auth = self._at_home  # for whom we talk to
-        self._attempts = Attempts(ask.transport, ask.prefer)
+        # who wants TLS gets no pictures by UDP in the clear, unless that is what was asked for
+        by_tls = ask.transport is Transport.AUTO and address.origin.scheme == "rtsps"
+        self._attempts = Attempts(Transport.TCP if by_tls else ask.transport, ask.prefer)
         self._earlier_bytes = 0
         self._leg = Leg(self.auth, ask.user_agent, address, cnonce)
 

@@ -13,6 +13,7 @@ from streamwatch.settings import Settings, describe, load
 from streamwatch.settings.load import default_data_dir
 from streamwatch.settings.model import WITHOUT_EFFECT
 from streamwatch.settings.toml_lines import key_lines, line_of
+from tests.certificates import certificate
 
 DATA = Path(__file__).resolve().parents[1] / "data/settings"
 
@@ -27,6 +28,10 @@ REFUSED = {
     "confirmations_not_as_many": "FILE:3: schedule.confirm_after_s: not as many as schedule.confirm_looks; "
     "give one number a confirming look",
     "confirmations_not_ascending": "FILE:2: schedule.confirm_after_s: not ascending; put the earlier look first",
+    "ca_file_missing": "FILE:3: tls.ca_file: '/nowhere/authorities.pem' does not fit; "
+    "give the absolute path of a file with certificates in PEM (-----BEGIN CERTIFICATE-----)",
+    "ca_file_relative": "FILE:2: tls.ca_file: 'authorities.pem' does not fit; "
+    "give the absolute path of a file with certificates in PEM (-----BEGIN CERTIFICATE-----)",
     "database": "FILE:1: database_url: the value does not fit; "
     "give sqlite+aiosqlite:////absolute/path/streamwatch.db, the only database of this version",
     "date_for_number": "FILE:2: schedule.interval_s: 2026-01-01 does not fit; give a whole number from 5 to 86400",
@@ -51,6 +56,7 @@ REFUSED = {
     "not_utf8": "FILE: byte 2 is not UTF-8; save the file as UTF-8",
     "record_depth": "FILE:2: schedule.depth: 'record' does not fit; give one of reach, stream, picture",
     "section_is_value": "FILE:1: limits: is a section; write [limits] and its keys below",
+    "tls_verify": "FILE:2: tls.verify: 'maybe' does not fit; give one of strict, warn, off",
     "too_large": "FILE:2: look.deadline_s: 61 does not fit; give a number above 0 to 60",
     "too_many_confirmations": "FILE:2: schedule.confirm_looks: 5 does not fit; give a whole number from 0 to 4",
     "too_small": "FILE:2: schedule.interval_s: 4 does not fit; give a whole number from 5 to 86400",
@@ -92,7 +98,7 @@ def test_a_file_with_every_key_is_taken() -> None:
     assert settings.schedule.depth is Depth.STREAM
     assert settings.schedule.stream is StreamKind.MAIN
     assert settings.look.allow_networks == ("10.0.0.0/8", "fd00::/8")
-    given = {row.key for row in describe()} - WITHOUT_EFFECT - {"nats_url"}
+    given = {row.key for row in describe()} - WITHOUT_EFFECT - {"nats_url", "tls.ca_file"}  # that one: see below
     defaults = load(None, {})
     for key in given:
         assert value(settings, key) != value(defaults, key), key
@@ -251,6 +257,16 @@ def test_logins_last_whole_seconds() -> None:
     assert web.session_s() == 43_200
     assert load(None, {"STREAMWATCH_WEB__SESSION_H": "1.1"}).web.session_s() == 3_960
     assert load(None, {"STREAMWATCH_WEB__SESSION_H": "0.00001"}).web.session_s() == 1
+
+
+def test_authorities_are_read_at_the_start(tmp_path: Path) -> None:
+    """A file without a certificate is told before any look needs it; one with some is taken."""
+    file = tmp_path / "authorities.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n")
+    assert "tls.ca_file" in problems(None, {"STREAMWATCH_TLS__CA_FILE": str(file)})[0]
+
+    file.write_text(certificate(authority=True).certificate_pem)
+    assert load(None, {"STREAMWATCH_TLS__CA_FILE": str(file)}).tls.ca_file == file
 
 
 def test_counts_follow_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
