@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Final
 
 MAX_SERIES: Final = 100_000  # labels come from our own tables and the inventory; more than this is a mistake of ours
-STEP_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+STEP_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0)
 
 
 class Counters:

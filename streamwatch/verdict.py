@@ -72,11 +72,15 @@ FAULTS: Final[dict[str, Fault]] = {
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What a reason means. None: not asked. Whose fault it is where nothing is shared: `errors.default_blame`."""
+    """What a reason means. None: not asked. Whose fault it is where nothing is shared: `errors.default_blame`.
+
+    `waited_out` is the picture once three looks in a row waited as long as their camera may need.
+    """
 
     reach: State
     stream: State
     picture: State | None
+    waited_out: State | None = None
 
 
 _DOWN: Final = Booking(State.DOWN, State.DOWN, None)
@@ -102,7 +106,7 @@ BOOKING: Final[dict[Reason, Booking]] = {
     Reason.RTSP_PROTOCOL: _SENDS_NOTHING,
     Reason.MEDIA_NO_VIDEO: _SENDS_NOTHING,
     Reason.MEDIA_NO_DATA: _SENDS_NOTHING,
-    Reason.MEDIA_NO_KEYFRAME: Booking(State.UP, State.UP, State.UNKNOWN),
+    Reason.MEDIA_NO_KEYFRAME: Booking(State.UP, State.UP, State.UNKNOWN, waited_out=State.DOWN),
     Reason.MEDIA_UNSUPPORTED_CODEC: _NOT_FOR_US,
     Reason.MEDIA_ENCRYPTED: _NOT_FOR_US,
     Reason.MEDIA_TOO_LARGE: _NOT_FOR_US,
@@ -220,7 +224,7 @@ def _findings(look: Look, policy: Policy, present: frozenset[str]) -> dict[str, 
         return {}
     if look.reason is Reason.MEDIA_BROKEN:
         return {"picture_broken": Finding(present=True, confirmations=policy.confirmations)}
-    if look.reason is Reason.MEDIA_NO_KEYFRAME and look.waited_out:
+    if look.reason is not None and look.waited_out and BOOKING[look.reason].waited_out is State.DOWN:
         return {"picture_broken": Finding(present=True, confirmations=policy.no_keyframe_confirmations)}
     if look.reason is not None:
         return {}

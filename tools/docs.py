@@ -147,6 +147,8 @@ def booking() -> str:
     rows = []
     for reason, row in BOOKING.items():
         picture = "not asked" if row.picture is None else row.picture.value
+        if row.waited_out is not None:
+            picture += f"; {row.waited_out} after three looks that waited as long as the camera may need"
         rows.append((f"`{reason}`", *_both(f"reason.{reason}"), row.reach, row.stream, picture, default_blame(reason)))
     return table(("reason", "means", "中文", "reach", "stream", "picture", "blame"), rows)
 

@@ -203,3 +203,37 @@ def test_a_camera_that_left_the_inventory_is_passed_over() -> None:
     found = camera.sees(stranger)
 
     assert (found.moved, found.lines, found.observations) == ({}, [], [])
+
+
+def no_keyframe(at_us: int, *, waited_out: bool) -> Look:
+    found = look(at_us, Reason.MEDIA_NO_KEYFRAME)
+    return msgspec.structs.replace(found, media_flowed=True, waited_out=waited_out)
+
+
+def test_a_picture_without_keyframes_is_defective_after_three_looks_that_waited_long_enough() -> None:
+    """From the first of them; until then unknown, as one that did not wait showed. The stream is up all the while."""
+    camera = Camera()
+    camera.sees(look(T0))
+    seen = []
+    for turn, waited_out in enumerate((False, True, True, True), 1):
+        camera.sees(no_keyframe(T0 + turn * INTERVAL, waited_out=waited_out))
+        seen.append(camera.stands("picture"))
+
+    unknown = (State.UNKNOWN, "media.no_keyframe", T0 + INTERVAL)
+    assert seen == [unknown, unknown, unknown, (State.DOWN, "picture_broken", T0 + 2 * INTERVAL)]
+    assert camera.stands("stream") == (State.UP, None, T0)
+
+
+def test_three_looks_without_a_keyframe_are_only_three_in_a_row() -> None:
+    """One that did not wait long enough, or that got the picture, begins the count anew."""
+    camera = Camera()
+    camera.sees(look(T0))
+    for turn, waited_out in enumerate((True, True, False, True, True), 1):
+        camera.sees(no_keyframe(T0 + turn * INTERVAL, waited_out=waited_out))
+    assert camera.stands("picture")[0] is State.UNKNOWN
+
+    camera.sees(look(T0 + 6 * INTERVAL))
+    for turn in (7, 8):
+        camera.sees(no_keyframe(T0 + turn * INTERVAL, waited_out=True))
+    assert camera.stands("picture") == (State.UP, None, T0 + 6 * INTERVAL)
+    assert camera.standings[1]["picture"].pending is not None
