@@ -75,6 +75,12 @@ GST_LAUNCH = {
     "jpegenc": f"( {GST_JPEG} ! jpegdec ! jpegenc ! rtpjpegpay name=pay0 )",  # encoded anew
 }
 GST_LAUNCH |= {
+    f"x{number}enc{depth[5:]}": f"( {GST_JPEG} ! jpegdec ! videoconvert ! video/x-raw,format={depth} ! x{number}enc "
+    f"tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph{number}pay name=pay0 pt=96 config-interval=-1 )"
+    for number in ("264", "265")
+    for depth in ("I420", "I420_10LE")
+}  # encoded anew as well: x264enc, x264enc10LE, x265enc, x265enc10LE
+GST_LAUNCH |= {
     f"x{number}enc": f"( {GST_JPEG} ! jpegdec ! videoconvert ! x{number}enc tune=zerolatency speed-preset=ultrafast "
     f"key-int-max=10 ! rtph{number}pay name=pay0 pt=96 config-interval=-1 )"
     for number in ("264", "265")
