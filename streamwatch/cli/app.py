@@ -266,12 +266,14 @@ def simulate(
     udp: float = 0.05,
     both: float = 0.15,
     smart: float = 0.0,
+    hostile: float = 0.0,
 ) -> int:
     """The farm of simulated cameras alone, each at its own loopback address.
 
     Faults that can be switched: dead, refused, silent, auth, not_found, busy, no_data, no_keyframe, loss (packets of
     every keyframe are lost), udp_lost (datagrams are, as by a firewall; for cameras that serve UDP), tcp_refused (from
-    now on UDP only; for cameras that serve both), blackout, blur, frozen.
+    now on UDP only; for cameras that serve both), blackout, blur, frozen; and hostile:NAME for a name that
+    `python -m streamwatch.simulator.hostile --list` gives.
 
     Parameters
     ----------
@@ -295,6 +297,8 @@ def simulate(
         Share of the cameras that serve either.
     smart
         Share of the cameras whose smart codec sends a keyframe only every 10 to 40 s.
+    hostile
+        Share of the cameras that are hostile from the start, each in another way.
     """
     from streamwatch.cli.simulate import simulate as body
     from streamwatch.simulator.plan import FarmPlan
@@ -312,6 +316,7 @@ def simulate(
         udp=udp,
         both=both,
         smart=smart,
+        hostile=hostile,
     )
     return await_(body(plan, inventory))
 

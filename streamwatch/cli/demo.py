@@ -26,6 +26,7 @@ FARM_READY_S: Final = 180.0  # a first start renders every scene; later ones fin
 SHOW_AFTER_S: Final = 15.0  # faults come a little after the start, so that one can watch them arrive
 SHOWN: Final = (
     "refused", "silent", "auth", "no_keyframe", "blackout", "blur", "frozen", "dead", "loss", "udp_lost", "tcp_refused",
+    "hostile:redirect_elsewhere", "hostile:trickle_options", "hostile:garbage",
 )  # fmt: skip
 ONE_MORE: Final = 1.000001  # of so many cameras, rounded down, whatever the division leaves
 # The transport of the camera that shows it; for the others TCP only, as most have, where one is left.

@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--both", type=float, default=default.both, metavar="SHARE", help="serve either way")
     parser.add_argument("--smart", type=float, default=default.smart, metavar="SHARE", help="key frames are rare")
     parser.add_argument("--smart-interval", type=int, metavar="S", help="what the inventory says of such cameras")
+    parser.add_argument("--hostile", type=float, default=default.hostile, metavar="SHARE", help="are hostile")
     given = parser.parse_args()
     try:
         plan = FarmPlan(
@@ -45,6 +46,7 @@ def main() -> int:
             fault_hold_s=given.hold, installed_days_ago=given.installed_days_ago,
             udp=given.udp, both=given.both, smart=given.smart,
             smart_interval_s=given.smart_interval,
+            hostile=given.hostile,
         )  # fmt: skip
         uvloop.run(simulate(plan, given.inventory))
     except UsageError as error:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.dialects import Dialect
 from streamwatch.simulator.digest import proof
-from streamwatch.simulator.faults import SHOWN, Fault
+from streamwatch.simulator.faults import HOSTILE, SHOWN, Fault
+from streamwatch.simulator.hostile.props import Props
+from streamwatch.simulator.hostile.stage import Account, Hostility, Talk, perform
 from streamwatch.simulator.library import Library
 from streamwatch.simulator.packets import Reel
 from streamwatch.simulator.render import GOPS, Variant
@@ -31,6 +34,7 @@ class Camera:
     def __init__(
         self, *, code: str, name: str, village: str, scene: str, address: str, port: int, dialect: Dialect,
         username: str, password: str, start: int, library: Library, carriage: Carriage, smart_s: float | None = None,
+        props: Callable[[], Awaitable[Props]],
     ) -> None:  # fmt: skip
         self.code, self.name, self.village, self.scene = code, name, village, scene
         self.address, self.port, self.dialect, self.carriage = address, port, dialect, carriage
@@ -38,7 +42,11 @@ class Camera:
         self.smart_s = smart_s  # between two key frames of a codec that saves them; its encoder runs, whoever watches
         self.proof = proof(username, dialect.realm, password, qop=dialect.qop, sha256=dialect.sha256)
         self.fault: Fault | None = None
+        self.hostility: Hostility | None = None  # in place of a fault
         self._library = library
+        self._props = props
+        self._hostile: set[asyncio.Task[None]] = set()
+        self._turns = 0
         self._starts = {stream: start % GOPS[stream] for stream in GOPS}
         self._sessions: set[Session] = set()
         self._joining: set[asyncio.Task[tuple[asyncio.Transport, Session]]] = set()
@@ -58,7 +66,12 @@ class Camera:
     @property
     def sessions(self) -> int:
         """How many connections it has now."""
-        return len(self._sessions)
+        return len(self._sessions) + len(self._hostile)
+
+    @property
+    def fault_name(self) -> str | None:
+        """What is wrong with it, as the control port names it."""
+        return f"{HOSTILE}{self.hostility.name}" if self.hostility is not None else self.fault
 
     def open(self) -> None:
         """Binds and listens. Raises OSError where the address or the port cannot be had."""
@@ -83,9 +96,11 @@ class Camera:
         self.cut()
 
     def cut(self) -> None:
-        """Resets all sessions."""
+        """Resets all sessions, and ends hostile ones."""
         for session in list(self._sessions):
             session.cut()
+        for task in self._hostile:
+            task.cancel()
 
     def sweep(self, now: float) -> None:
         """Cuts sessions that neither play nor ask; `now` is the loop's time."""
@@ -93,17 +108,20 @@ class Camera:
             if session.abandoned(now, IDLE_S):
                 session.cut()
 
-    def apply(self, fault: Fault | None) -> None:
+    def apply(self, fault: Fault | Hostility | None) -> None:
         """Becomes faulty in this way, or healthy; takes effect before this returns (pictures: at the next group).
 
         Raises OSError, and changes nothing, where a camera cannot play dead for want of a file descriptor.
         """
-        before = self.fault
-        if before is fault:
+        before, was_hostile = self.fault, self.hostility
+        if fault is (was_hostile or before):
             return
         filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM) if fault is Fault.DEAD else None
-        self.fault = fault
+        self.hostility = fault if isinstance(fault, Hostility) else None
+        self.fault = None if isinstance(fault, Hostility) else fault
         self._empty()
+        if self.hostility is not None or was_hostile is not None:
+            self.cut()  # nobody is half a hostile camera
         if filler is not None:
             self._play_dead(filler)
         elif fault is Fault.REFUSED:
@@ -166,6 +184,9 @@ class Camera:
                     loop.call_later(NO_FILES_S, self._resume)
                 return
             connection.settimeout(0)
+            if self.hostility is not None:
+                self._play(self.hostility, connection)
+                continue
             task = loop.create_task(loop.connect_accepted_socket(self._session, connection))
             self._joining.add(task)
             task.add_done_callback(self._joined)
@@ -176,6 +197,30 @@ class Camera:
 
     def _joined(self, task: asyncio.Task[tuple[asyncio.Transport, Session]]) -> None:
         self._joining.discard(task)
+        if not task.cancelled():
+            task.exception()  # a peer that is gone already is nobody's fault
+
+    def _play(self, what: Hostility, connection: socket.socket) -> None:
+        if self.sessions >= MAX_SESSIONS:
+            connection.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._perform(what, connection))
+        self._hostile.add(task)
+        task.add_done_callback(self._performed)
+
+    async def _perform(self, what: Hostility, connection: socket.socket) -> None:
+        self._turns += 1
+        turn = self._turns - 1
+        try:
+            props = await self._props()
+            reader, writer = await asyncio.open_connection(sock=connection)
+        except BaseException:
+            connection.close()
+            raise
+        await perform(what, Talk(reader, writer, props, Account(self.username, self.password), turn))
+
+    def _performed(self, task: asyncio.Task[None]) -> None:
+        self._hostile.discard(task)
         if not task.cancelled():
             task.exception()  # a peer that is gone already is nobody's fault
 

@@ -19,6 +19,7 @@ from streamwatch.clock import parse_rfc3339
 from streamwatch.errors import ConfigError, NotFoundError, UsageError
 from streamwatch.simulator.camera import Camera
 from streamwatch.simulator.faults import Change, Fault
+from streamwatch.simulator.hostile.stage import Hostility
 
 MAX_BODY = 4 << 20  # bytes; an order of 100 bytes for each of 40,000 cameras
 
@@ -47,7 +48,7 @@ class Ground(Protocol):
         """The faults of now."""
         ...
 
-    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | None]:
+    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | Hostility | None]:
         """Whether they exist."""
         ...
 
@@ -154,7 +155,7 @@ class ControlServer:
                         "sub_url": c.sub_url,
                         "transport": c.carriage.serves,
                         "smart_s": c.smart_s,
-                        "fault": c.fault,
+                        "fault": c.fault_name,
                     }
                     for c in self._ground.cameras
                 ]

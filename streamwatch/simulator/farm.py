@@ -20,7 +20,10 @@ from streamwatch.simulator.camera import Camera
 from streamwatch.simulator.carriage import Carriage, Serves, deal
 from streamwatch.simulator.control import ControlServer
 from streamwatch.simulator.dialects import DIALECTS, Dialect
-from streamwatch.simulator.faults import Change, Fault, FaultLog, befalls, fits
+from streamwatch.simulator.faults import HOSTILE, Change, Fault, FaultLog, befalls, fits
+from streamwatch.simulator.hostile.corpus import CORPUS, PLAIN
+from streamwatch.simulator.hostile.props import Props, made_by
+from streamwatch.simulator.hostile.stage import Hostility
 from streamwatch.simulator.library import Library
 from streamwatch.simulator.machine import addresses, free_port, raise_file_limit
 from streamwatch.simulator.plan import FarmPlan, checked
@@ -55,6 +58,7 @@ class Farm:
         self._recorders: dict[str, Camera] = {}
         self._standing: dict[str, _Standing] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._props: asyncio.Task[Props] | None = None  # of hostile cameras, once there is one
         self.villages = inventory.villages(plan.villages, self._rng)
         self._entries, carriages = _entries(plan, self.villages, self._rng)
         self._carriages = dict(zip((entry.code for entry in self._entries), carriages, strict=True))
@@ -91,6 +95,7 @@ class Farm:
             await self.aclose()
             raise
         self._tasks.append(asyncio.create_task(self._sweep()))
+        self._turn_hostile()
         if self._plan.fault_rate > 0:
             for _ in range(round(len(self._cameras) * self._plan.fault_rate)):
                 self._strike()
@@ -102,6 +107,8 @@ class Farm:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self._props is not None:
+            self._props.cancel()
         for standing in self._standing.values():
             if standing.timer is not None:
                 standing.timer.cancel()
@@ -138,17 +145,19 @@ class Farm:
         """The faults of now, by camera."""
         return [standing.change for _, standing in sorted(self._standing.items())]
 
-    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | None]:
+    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | Hostility | None]:
         """The camera and the fault of these names. Raises NotFoundError and UsageError."""
         camera = self._cameras.get(code)
         if camera is None:
             raise NotFoundError(f"no camera {code!r} in this farm: GET /cameras lists them")
         if fault is None:
             return camera, None
+        if fault.startswith(HOSTILE):
+            return camera, _hostility(fault.removeprefix(HOSTILE))
         try:
             kind = Fault(fault)
         except ValueError:
-            raise UsageError(f"no fault {fault!r}: take one of {', '.join(Fault)} or null") from None
+            raise UsageError(f"no fault {fault!r}: take one of {', '.join(Fault)}, {HOSTILE}NAME or null") from None
         if not fits(kind, camera.carriage):
             raise UsageError(
                 f"camera {code} cannot have {kind}, because it serves {camera.carriage.serves}: GET /cameras says "
@@ -175,7 +184,7 @@ class Farm:
         before = self._standing.pop(code, None)
         if before is not None and before.timer is not None:
             before.timer.cancel()
-        change = Change(self._clock.utc_us(), code, kind, until_us)
+        change = Change(self._clock.utc_us(), code, camera.fault_name, until_us)
         if kind is not None:
             self._standing[code] = _Standing(change, None)
             if until_us is not None:
@@ -234,7 +243,7 @@ class Farm:
             code=entry.code, name=entry.name, village=entry.village, scene=entry.scene, address=address, port=0,
             dialect=dialect, carriage=self._carriages[entry.code],
             username=rng.choice(("admin", "monitor", "viewer")), password="".join(rng.choices(LETTERS, k=10)),
-            start=rng.randrange(1000), library=self._library, smart_s=entry.smart_s,
+            start=rng.randrange(1000), library=self._library, smart_s=entry.smart_s, props=self._dressed,
         )  # fmt: skip
 
     def _recorder(self, entry: equipment.RecorderEntry, address: str) -> Camera:
@@ -242,8 +251,21 @@ class Farm:
         return Camera(
             code=entry.code, name=entry.name, village=entry.village, scene=entry.scene, address=address, port=0,
             dialect=RECORDER_DIALECT, carriage=Carriage(), username="admin",
-            password="".join(self._rng.choices(LETTERS, k=10)), start=0, library=self._library,
+            password="".join(self._rng.choices(LETTERS, k=10)), start=0, library=self._library, props=self._dressed,
         )  # fmt: skip
+
+    async def _dressed(self) -> Props:
+        """What hostile cameras show, made once, when the first of them is connected to."""
+        if self._props is None:
+            self._props = asyncio.create_task(made_by(self._library))
+        return await asyncio.shield(self._props)
+
+    def _turn_hostile(self) -> None:
+        """The share that is hostile from the start: cameras and the order of the corpus as the seed has them."""
+        rng = random.Random(self._plan.seed)
+        ways = rng.sample(PLAIN, len(PLAIN))
+        for turn, code in enumerate(rng.sample(list(self._cameras), round(len(self._cameras) * self._plan.hostile))):
+            self.set_fault(code, f"{HOSTILE}{ways[turn % len(ways)].name}")
 
     async def _sweep(self) -> None:
         while True:
@@ -267,6 +289,16 @@ class Farm:
             code = self._rng.choice(healthy)
             possible = [fault for fault in Fault if befalls(fault, self._carriages[code])]
             self.set_fault(code, self._rng.choice(possible), until_us)
+
+
+def _hostility(name: str) -> Hostility:
+    """Raises UsageError for one that the corpus does not have, or that no rtsp:// address can be."""
+    found = CORPUS.get(name)
+    if found is None or found not in PLAIN:
+        raise UsageError(
+            f"no hostility {name!r} over rtsp://: python -m streamwatch.simulator.hostile --list names them"
+        )
+    return found
 
 
 def _entries(

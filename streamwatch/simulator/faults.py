@@ -48,13 +48,16 @@ def befalls(fault: Fault, carriage: Carriage) -> bool:
 SHOWN: dict[Fault, Variant] = {Fault.BLACKOUT: Variant.BLACKOUT, Fault.BLUR: Variant.BLUR, Fault.FROZEN: Variant.FROZEN}
 
 
+HOSTILE = "hostile:"  # before the name of a hostility, where a fault is named
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A camera changed at `at_us`; `fault` None is healthy; at `until_us` the farm clears it by itself."""
+    """A camera changed at `at_us`; `fault` is its name, None is healthy; at `until_us` the farm clears it by itself."""
 
     at_us: int
     camera: str
-    fault: Fault | None
+    fault: str | None
     until_us: int | None
 
     def as_json(self) -> dict[str, str | None]:

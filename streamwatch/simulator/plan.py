@@ -17,7 +17,8 @@ class FarmPlan:
     faulty on average, by themselves, each for about `fault_hold_s` seconds. With `installed_days_ago` the inventory
     says that all cameras were installed on that day (of Asia/Shanghai). `udp` and `both` are the shares of the cameras,
     rounded down, that serve their media as datagrams only, and either way; `smart` that of those whose codec sends a
-    key frame only every 10 to 40 s, and `smart_interval_s` the interval that the inventory gives them."""
+    key frame only every 10 to 40 s, and `smart_interval_s` the interval that the inventory gives them. `hostile` is
+    the share, rounded, that is hostile from the start, each in another way of the corpus."""
 
     villages: int = 8
     cameras: int = 240
@@ -34,6 +35,7 @@ class FarmPlan:
     both: float = 0.15
     smart: float = 0.0
     smart_interval_s: int | None = None
+    hostile: float = 0.0
 
 
 def checked(plan: FarmPlan) -> FarmPlan:
@@ -52,4 +54,6 @@ def checked(plan: FarmPlan) -> FarmPlan:
         raise UsageError(f"udp is {plan.udp:g} and both is {plan.both:g}: give shares from 0, together at most 1")
     if not 0 <= plan.smart <= 1:
         raise UsageError(f"smart is {plan.smart:g}: give a share from 0 to 1")
+    if not 0 <= plan.hostile <= 1:
+        raise UsageError(f"hostile is {plan.hostile:g}: give a share from 0 to 1")
     return plan

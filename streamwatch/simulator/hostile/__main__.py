@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import random
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--bind", default=BIND, metavar="CIDR", help="a camera an address (default %(default)s)")
     parser.add_argument("--port", type=int, default=0, metavar="P", help="the same on all; 0 picks one")
     parser.add_argument("--inventory", type=Path, metavar="DIR", help="write cameras.csv there")
+    parser.add_argument("--shuffle", type=int, metavar="N", help="in another order, which N decides")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep rendered clips there")
     given = parser.parse_args()
@@ -54,12 +56,14 @@ def deserts(one: Hostility) -> str:
     return " or ".join(sorted(reason.value if reason is not None else "a picture" for reason in one.deserves))
 
 
-def chosen(names: list[str] | None, count: int | None) -> list[Hostility]:
+def chosen(names: list[str] | None, count: int | None, shuffle: int | None = None) -> list[Hostility]:
     """The hostilities of these names, or all, `count` of them by rotation. Raises UsageError."""
     for name in names or ():
         if name not in CORPUS:
             raise UsageError(f"no hostility {name!r}: --list names them")
     among = [CORPUS[name] for name in names] if names else list(CORPUS.values())
+    if shuffle is not None:
+        random.Random(shuffle).shuffle(among)
     if count is not None and count < 1:
         raise UsageError(f"cameras is {count}: give 1 or more")
     return list(itertools.islice(itertools.cycle(among), count if count is not None else len(among)))
@@ -69,7 +73,7 @@ async def _serve(given: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    whats = chosen(given.only, given.cameras)
+    whats = chosen(given.only, given.cameras, given.shuffle)
     raise_file_limit(len(whats), 0, 0)
     server = HostileServer(whats, await fetch(given.seed, given.cache), bind=given.bind, port=given.port)
     await server.start()

@@ -36,11 +36,16 @@ class Props:
     jpeg: Jpeg
 
 
-async def fetch(seed: int, cache_dir: Path | None) -> Props:
+async def made_by(library: Library) -> Props:
     """Renders the film, or takes it from the cache."""
+    return Props(await library.clip(SCENE, Variant.HEALTHY, "sub"), encode_jpeg())
+
+
+async def fetch(seed: int, cache_dir: Path | None) -> Props:
+    """The same, for who has no library."""
     library = Library(seed, cache_dir)
     try:
-        return Props(await library.clip(SCENE, Variant.HEALTHY, "sub"), encode_jpeg())
+        return await made_by(library)
     finally:
         await library.aclose()
 

@@ -42,7 +42,6 @@ def _redirects() -> Iterator[Hostility]:
         "hex": "rtsp://0x7f000001/live",
         "mapped": "rtsp://[::ffff:127.0.0.1]/live",
         "name": "rtsp://no-such-host.invalid/live",
-        "port": "rtsp://{host}:1/live",
         "nonsense": "://",
         "empty": "",
         "multicast": "rtsp://239.1.1.1/live",
@@ -59,6 +58,10 @@ def _redirects() -> Iterator[Hostility]:
     yield hostility(
         "redirect_thrice", "302 three times on the same device", to("rtsp://{here}/hop{n}", times=3), moved, at=at
     )
+    yield hostility(
+        "redirect_port", "302 to a closed port of the same device", to("rtsp://{host}:1/live"),
+        moved, Reason.NET_REFUSED, at=(at, Step.CONNECT),
+    )  # fmt: skip
     yield hostility("redirect_relative", "302 to /hop1, without a host", to("/hop{n}", times=1), None, moved)
     yield hostility(
         "redirect_tls",

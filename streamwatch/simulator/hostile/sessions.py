@@ -23,8 +23,10 @@ def _requests() -> Iterator[Hostility]:
     yield hostility("speaks_first", "a reply before any request", _speaks_first)
     asks = "{method} rtsp://you/ RTSP/1.0\nCSeq: 9\n"
     for method in ("OPTIONS", "ANNOUNCE", "REDIRECT", "SET_PARAMETER"):
-        message = asks.replace("{method}", method) + ("Location: rtsp://127.255.1.1/\n" if method == "REDIRECT" else "")
-        yield hostility(f"asks_{method.lower()}", f"asks {method} in mid-session", before("PLAY", message))
+        moves = method == "REDIRECT"  # who goes on sending after it may be believed or not
+        message = asks.replace("{method}", method) + ("Location: rtsp://127.255.1.1/\n" if moves else "")
+        deserves = (None, Reason.RTSP_REDIRECT) if moves else (None,)
+        yield hostility(f"asks_{method.lower()}", f"asks {method} in mid-session", before("PLAY", message), *deserves)
     storm = [asks.replace("{method}", "OPTIONS")] * 100
     yield hostility("asks_storm", "a storm of requests", before("PLAY", *storm), PROTOCOL, at=Step.PLAY)
     yield hostility("teardown_unanswered", "never answers TEARDOWN", camera({"TEARDOWN": lambda _t, _q, _r: b""}))

@@ -196,8 +196,9 @@ def camera(
                     reply = unauthorized(talk, request)
                 bend = bends.get(request.method)
                 said = reply.encode() if bend is None else bend(talk, request, reply)
-                await talk.send(said if isinstance(said, bytes) else await said)
-                if request.method == "PLAY" and reply.status == 200 and flowing is None:
+                told = said if isinstance(said, bytes) else await said
+                await talk.send(told)
+                if request.method == "PLAY" and reply.status == 200 and told and flowing is None:
                     flowing = asyncio.create_task(_flow(talk, (media or film)(talk), pace_s))
                 elif request.method == "TEARDOWN" and flowing is not None:
                     flowing.cancel()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from streamwatch.errors import Reason, Step
-from streamwatch.simulator.hostile.stage import Bend, Hostility, Reply, Script, Talk, camera, film, hostility
+from streamwatch.simulator.hostile.stage import FRAME_S, Bend, Hostility, Reply, Script, Talk, camera, film, hostility
 from streamwatch.simulator.rtsp import Request
 
 GARBAGE: Final = 4096  # bytes a piece
@@ -31,6 +31,14 @@ async def _no_media(talk: Talk, _request: Request, reply: Reply) -> bytes:
     """PLAY is accepted, and then nothing comes."""
     await talk.send(reply.encode())
     await talk.stay()
+    return b""
+
+
+async def _unanswered(talk: Talk, _request: Request, _reply: Reply) -> bytes:
+    """PLAY is never answered, and media flows all the same."""
+    for piece in film(talk):
+        await talk.send(piece)
+        await asyncio.sleep(FRAME_S)
     return b""
 
 
@@ -147,6 +155,10 @@ def _families() -> Iterator[Hostility]:
     yield hostility(
         "silence_after_play", "PLAY succeeds, nothing flows", camera({"PLAY": _no_media}), no_data, at=keyframe
     )
+    yield hostility(
+        "play_unanswered", "media flows, and PLAY is never answered", camera({"PLAY": _unanswered}),
+        None, timeout, at=Step.PLAY,
+    )  # fmt: skip
     yield hostility("trickle_media", "media a byte a second", camera({"PLAY": _trickled_media}), no_data, at=keyframe)
     for how, said, end in (
         ("fin", "FIN", Talk.close),
