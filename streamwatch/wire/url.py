@@ -6,7 +6,7 @@ import ipaddress
 import re
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from streamwatch.errors import UsageError
 from streamwatch.model.report import Credentials
@@ -62,9 +62,18 @@ def parse_address(url: str) -> Address:
     if split_userinfo(rest)[0] is not None:  # "u@h:/x@other": without its credentials it would be another host's
         raise UsageError("an address names one host: write %40 for an @ in its path, and leave out a colon without port")
     cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
-    authority, path = rest[:cut], rest[cut:]
+    authority, path = rest[:cut], _latin(rest[cut:])
+    if not authority.isascii():
+        raise UsageError("the host of an address is written in ASCII: 摄像头.cn as xn--o1q97ryrj.cn")
     origin = Origin(scheme, *_host_and_port(scheme, authority))
     return Address(origin, path, _credentials(userinfo), f"{found[0]}{authority}{path}")
+
+
+def _latin(path: str) -> str:
+    """With %E9%80%9A for what has no byte of its own on the wire (RFC 3987 section 3.1): 通."""
+    if path.isascii():
+        return path
+    return "".join(char if char < "\u0100" else quote(char, errors="replace") for char in path)
 
 
 def split_userinfo(rest: str) -> tuple[str | None, str]:

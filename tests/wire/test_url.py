@@ -66,3 +66,10 @@ def test_the_error_never_repeats_a_password() -> None:
         with pytest.raises(UsageError) as raised:
             parse_address(url)
         assert "s3cret" not in str(raised.value)
+
+
+def test_an_address_that_people_type_is_one_that_can_be_sent() -> None:
+    """Characters without a byte on the wire are written as IRIs are; a host of such characters is refused by name."""
+    assert parse_address("rtsp://192.0.2.7/通道1?é").url == "rtsp://192.0.2.7/%E9%80%9A%E9%81%931?é"
+    with pytest.raises(UsageError, match="ASCII"):
+        parse_address("rtsp://摄像头.cn/x")
