@@ -107,6 +107,19 @@ async def test_every_ticket_becomes_one_look_and_the_last_part_closes_the_round(
     assert len(reports) >= 2
 
 
+async def test_a_ticket_whose_name_leads_to_this_machine_is_not_allowed(farm: Farm, pool: DecoderPool) -> None:
+    """The inventory's localhost is ours.limit with the remedy; the same camera by its address is up."""
+    what = order(farm)
+    port = what.tickets[0].url.split(":")[2].split("/")[0]
+    named = msgspec.structs.replace(what.tickets[0], url=f"rtsp://localhost:{port}/live")
+    reports = await work(looker(pool), msgspec.structs.replace(what, tickets=(named, *what.tickets[1:3])))
+    looks = looks_of(reports)
+
+    assert looks[named.camera].reason is Reason.OURS_LIMIT
+    assert "look.allow_networks" in looks[named.camera].detail
+    assert [look.reason for number, look in looks.items() if number != named.camera] == [None, None]
+
+
 async def test_looks_begin_at_their_offsets(farm: Farm, pool: DecoderPool) -> None:
     """The stagger within the window is kept, to the tick of the loop."""
     what = order(farm, window_ms=1200, depth=Depth.STREAM)

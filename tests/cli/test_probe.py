@@ -63,6 +63,12 @@ def test_one_camera_on_a_terminal_is_a_sentence_and_many_elsewhere_are_lines(
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["down", "down"]
 
 
+def test_a_name_that_a_person_types_may_mean_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """localhost is dialled; in an inventory it would be ours.limit."""
+    assert call(["probe", refusing().replace("127.0.0.1", "localhost"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["reason"] == "net.refused"
+
+
 @pytest.mark.parametrize("transport", ["auto", "tcp", "udp"])
 def test_the_transports_are_taken(transport: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each reaches the camera's address."""
