@@ -16,7 +16,17 @@ MAX_SERVER_REQUESTS: Final = 64  # the chattiest device asks once a minute
 class Exchange:
     """One request is under way at a time. What is to be sent is collected until `take_out`."""
 
-    __slots__ = ("_auth", "_out", "_pending", "_sequence", "_server_requests", "_strays", "_user_agent", "session")
+    __slots__ = (
+        "_auth",
+        "_heard",
+        "_out",
+        "_pending",
+        "_sequence",
+        "_server_requests",
+        "_strays",
+        "_user_agent",
+        "session",
+    )
 
     def __init__(self, auth: Authenticator, user_agent: str) -> None:
         self.session: Session | None = None
@@ -24,6 +34,7 @@ class Exchange:
         self._user_agent = user_agent
         self._out: list[bytes] = []
         self._pending: Request | None = None
+        self._heard = False  # an answer to a challenge of ours was answered
         self._sequence = 0
         self._strays = 0
         self._server_requests = 0
@@ -40,6 +51,11 @@ class Exchange:
         self._pending = Request(method, url, Headers([*head, *fields]))
         self._out.append(serialise(self._pending))
 
+    @property
+    def is_first_answer(self) -> bool:
+        """Whether what is under way is our first answer to a challenge in this connection."""
+        return self._pending is not None and not self._heard and self._pending.headers.get("Authorization") is not None
+
     def match(self, reply: Response) -> Request | None:
         """The request that it answers; None for a stray one. Raises LookError(rtsp.protocol) for too many of those."""
         pending = self._pending
@@ -55,6 +71,7 @@ class Exchange:
             if self._strays > MAX_STRAY_REPLIES:
                 raise protocol_error(f"more than {MAX_STRAY_REPLIES} replies to nothing that we asked")
             return None
+        self._heard = self._heard or (pending is not None and pending.headers.get("Authorization") is not None)
         self._pending = None
         if reply.status == 200:
             self._hear_session(reply.headers.get("Session"))
