@@ -81,6 +81,7 @@ class Conversation:
         # who wants TLS gets no pictures by UDP in the clear, unless that is what was asked for
         by_tls = ask.transport is Transport.AUTO and address.origin.scheme == "rtsps"
         self._attempts = Attempts(Transport.TCP if by_tls else ask.transport, ask.prefer)
+        self._hung_up = False  # behind a challenge, which is answered in the next connection
         self._earlier_bytes = 0
         self._leg = Leg(self.auth, ask.user_agent, address, cnonce)
 
@@ -146,7 +147,8 @@ class Conversation:
             self._earlier_bytes = self.media_bytes
             self.redial = self.parted = self.wants_ports = False
             self.timings_ms.clear()
-            self.auth.renew()
+            if not self._hung_up:
+                self.auth.renew()
             self._leg = Leg(self.auth, self._ask.user_agent, self._route.address, self._cnonce)
         self._enter(Step.OPTIONS, self.url, now)
         return self._leg.exchange.take_out()
@@ -305,6 +307,10 @@ class Conversation:
             self.redial = True  # it ends the connection with its refusal
         elif self.step is Step.SETUP and event.clean and self._attempts.another:
             self._change(error)
+        elif leg.exchange.is_first_answer and event.clean and not self._hung_up:
+            # VStarcam closes behind its 401 (retina #45): the answer goes into a new connection, and counts as a try
+            self._hung_up = self.redial = True
+            self.auth.refusals += 1
         else:
             raise error
 
@@ -328,7 +334,7 @@ class Conversation:
         if step is Step.FIRST_KEYFRAME:
             leg.kept_alive(reply, request)
             return
-        if reply.status != 200 and step is not Step.OPTIONS:
+        if reply.status != 200 and (step is not Step.OPTIONS or (self._hung_up and reply.status == 401)):
             self._refusal(reply, request)
             return
         self.timings_ms[step.value] = (now - leg.begun) * 1000
