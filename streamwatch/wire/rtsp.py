@@ -349,21 +349,29 @@ class _Head:
         elif line[0] in " \t":  # RFC 2326 section 4.2, by way of RFC 2068: folding
             if not self.names:
                 raise protocol_error("a continuation line before any header")
-            self.folds += 1
-            if self.folds > MAX_HEADERS:
-                raise protocol_error(f"more than {MAX_HEADERS} continuation lines")
+            self._count(line)
             self.values[-1] = self._checked(f"{self.values[-1]} {line.strip(' ' + chr(9))}".strip(" \t"))
         else:
             name, colon, value = line.partition(":")
             name = name.rstrip(" \t")
-            if not colon or not name:
-                raise protocol_error("a header line without a name and a colon")
+            if not colon:  # "657338e8a4cd1 403 Forbidden" among the headers of Arecont Vision (ZLMediaKit #1246)
+                self._count(line)
+                return
+            if not name:
+                raise protocol_error("a header line without a name")
             if len(name) > MAX_HEADER_NAME:
                 raise protocol_error(f"a header name of more than {MAX_HEADER_NAME} bytes")
             if len(self.names) >= MAX_HEADERS:
                 raise protocol_error(f"more than {MAX_HEADERS} headers")
             self.names.append(name)
             self.values.append(self._checked(value.strip(" \t")))  # "Session:        7": Hikvision; "CSeq: 1 ": longse
+
+    def _count(self, line: str) -> None:
+        """A line that is no header of its own."""
+        self._checked(line)
+        self.folds += 1
+        if self.folds > MAX_HEADERS:
+            raise protocol_error(f"more than {MAX_HEADERS} lines that continue a header, or are none")
 
     @staticmethod
     def _checked(value: str) -> str:
