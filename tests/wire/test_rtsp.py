@@ -199,7 +199,8 @@ def test_content_length_is_one_plain_number(value: str) -> None:
         pytest.param(b"RTSP/1.0 99999 OK\r\n\r\n", id="status 99999"),
         pytest.param(b"RTSP/1.0 200 OK\r\nA: \x00\r\n\r\n", id="nul"),
         pytest.param(b"RTSP/1.0 200 OK\r\nA: b\rC: d\r\r", id="carriage returns only"),
-        pytest.param(b"RTSP/1.0 200 OK\r\nno colon here\r\n\r\n", id="no colon"),
+        pytest.param(b"RTSP/1.0 200 OK\r\n: no name here\r\n\r\n", id="no name"),
+        pytest.param(b"RTSP/1.0 200 OK\r\n" + b"no colon here\r\n" * 256 + b"\r\n", id="no colons"),
         pytest.param(b"RTSP/1.0 200 OK\r\n folded\r\n\r\n", id="fold before a header"),
     ],
 )
