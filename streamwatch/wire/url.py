@@ -60,7 +60,7 @@ def parse_address(url: str) -> Address:
         raise UsageError(f"an address has at most {MAX_URL} characters, no blanks and no control characters")
     userinfo, rest = split_userinfo(url[found.end() :])
     if split_userinfo(rest)[0] is not None:  # "u@h:/x@other": without its credentials it would be another host's
-        raise UsageError("an address names one host: write %40 for an @ in its path, and leave out a colon without port")
+        raise UsageError("an address names one host: write %40 for an @ in its path, and no colon without a port")
     cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:cut], _latin(rest[cut:])
     if not authority.isascii():
@@ -120,10 +120,11 @@ def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
 
 @lru_cache(maxsize=4096)  # hosts only, no secrets; a looker meets each of its own again and again
 def _canonical(host: str) -> str:
+    host = host.lower().rstrip(".")  # first: "::ffff:127.0.0.1." is one of those, too
     try:
         literal = ipaddress.ip_address(host)
     except ValueError:
-        return host.lower().rstrip(".")
+        return host
     if isinstance(literal, ipaddress.IPv6Address) and literal.ipv4_mapped is not None:
         return str(literal.ipv4_mapped)
     return str(literal)

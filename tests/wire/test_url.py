@@ -73,3 +73,14 @@ def test_an_address_that_people_type_is_one_that_can_be_sent() -> None:
     assert parse_address("rtsp://192.0.2.7/通道1?é").url == "rtsp://192.0.2.7/%E9%80%9A%E9%81%931?é"
     with pytest.raises(UsageError, match="ASCII"):
         parse_address("rtsp://摄像头.cn/x")
+
+
+def test_a_dot_at_the_end_hides_no_literal() -> None:
+    """A host is the same with and without it, also where it is an address."""
+    for with_dot, without in (
+        ("[08::7.]", "[8::7]"),
+        ("[::ffff:192.0.2.7.]", "192.0.2.7"),
+        ("192.0.2.7.", "192.0.2.7"),
+        ("h.", "h"),
+    ):
+        assert parse_address(f"rtsp://{with_dot}/").origin == parse_address(f"rtsp://{without}/").origin
