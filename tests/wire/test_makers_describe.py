@@ -278,6 +278,48 @@ def test_ubiquiti_puts_two_audio_tracks_before_the_video() -> None:
     assert asked(sent) == f"{URL}/trackID=2"
 
 
+def test_bosch_numbers_its_video_35() -> None:
+    """Payload type 35, below those free to use, controls as `/?inst=2&stream=video` (gortsplib #632): taken."""
+    control = "rtsp://192.0.2.7:554/?inst=2&h26x=4&stream=video"
+    talked, sent = look(
+        url="rtsp://192.0.2.7/?inst=2&h26x=4",
+        describe=described(
+            *SESSION, "m=video 0 RTP/AVP 35", "a=rtpmap:35 H264/90000", f"a=control:{control}", "a=recvonly"
+        ),
+        media=media(payload_type=35),
+    )
+    seen(talked, STATED)
+    assert asked(sent) == control
+
+
+def test_mobotix_describes_jpeg_without_rtpmap() -> None:
+    """Payload type 26 without rtpmap, and `framesize:96` for it: JPEG by its number (media-stream-library #725)."""
+    lines = (
+        "m=video 0 RTP/AVP 26",
+        "b=AS:22500",
+        "a=control:track1",
+        "a=framesize:96 800-600",
+        "a=x-dimensions:800,600",
+    )
+    talked, sent = look(describe=described(*SESSION, *lines), setup=b"", play=b"", media=b"")
+    assert (talked.failure, talked.codec, talked.step) == (None, "mjpeg", Step.SETUP)
+    assert asked(sent) == f"{URL}/track1"
+
+
+def test_huawei_platform_sends_on_by_302() -> None:
+    """DESCRIBE answered with 302 to another port of the same host (go2rtc #1881): followed in a new connection."""
+    location = "rtsp://192.0.2.7:1554/00000000011320485570"
+    moved = reply(2, "302 Moved Temporarily", "Public: OPTIONS, DESCRIBE", f"Location: {location}")
+    talked, _ = look(describe=moved, setup=b"", play=b"", media=b"")
+    assert (talked.redial, talked.failure, talked.url) == (True, None, location)
+
+
+@pytest.mark.parametrize("more", [b"a=range:npt=0-\r\n", b"\r\n", b"\x00", b"m=audio 0 RTP/AVP 8\r\na=control:$\r\n"])
+def test_any_body_longer_than_its_content_length(more: bytes) -> None:
+    """More bytes behind the description than Content-Length says: skipped, the next reply is found."""
+    seen(look(describe=video(H264, "a=control:t1") + more)[0])
+
+
 def test_geovision_numbers_its_video_105() -> None:
     """Payload type 105 in description and packets, beside metadata of 107: the description's number counts."""
     more = (

@@ -11,11 +11,14 @@ import re
 import pytest
 
 from streamwatch.errors import Reason, Step
+from streamwatch.model.look import Depth
 from streamwatch.model.report import Credentials
+from streamwatch.wire.conversation import Ask, Conversation
 from tests.wire.camera import URL, reply
 from tests.wire.makers import look, seen
-from tests.wire.test_conversation import CREDENTIALS, GOOD, challenge, failed, shifted, talk
+from tests.wire.test_conversation import CREDENTIALS, GOOD, challenge, failed, requests, shifted, talk
 
+NEW = 'WWW-Authenticate: Digest realm="r", nonce="n2", qop="auth"'
 AFTER = shifted(GOOD.parts, 1, 0)[1:]  # the replies to a look whose DESCRIBE had to be sent twice
 
 
@@ -118,6 +121,51 @@ def test_hikvision_locks_the_account_after_wrong_passwords() -> None:
     assert len(answers(sent)) == 1
 
 
+def begun_again(*pieces: bytes, first: bytes) -> tuple[Conversation, list[str]]:
+    """A look whose device closes behind its first 401, and then answers in a new connection."""
+    talked = Conversation(Ask(URL, Depth.STREAM, CREDENTIALS), lambda: "c0ffee")
+    sent = talked.start(0.0)
+    for piece in (GOOD.options, first, b""):
+        sent += talked.receive(piece, 0.1)
+    assert talked.redial and not talked.finished
+    sent += talked.start(1.0)
+    for piece in pieces:
+        sent += talked.receive(piece, 1.1)
+    return talked, requests(sent)
+
+
+def test_vstarcam_closes_behind_its_401() -> None:
+    """The connection is closed behind a 401 (retina #45): the answer goes into a new one, once."""
+    talked, sent = begun_again(*GOOD.parts, first=challenge(2))
+    seen(talked)
+    assert [text.split()[0] for text in sent if "Authorization" in text] == [
+        "DESCRIBE",  # that was never read
+        "OPTIONS",
+        "DESCRIBE",
+        "SETUP",
+        "PLAY",
+    ]
+    talked, _ = begun_again(GOOD.options, b"", first=challenge(2))
+    assert failed(talked) == (Reason.NET_RESET, Step.DESCRIBE)
+
+
+def test_vstarcam_closing_behind_its_401_does_not_lock_the_account() -> None:
+    """A device that closes on a wrong password: the answer that was not heard counts as one of the two tries."""
+    for pieces in ([challenge(1)], [GOOD.options, challenge(2)], [GOOD.options, challenge(2, NEW)]):
+        talked, sent = begun_again(*pieces, first=challenge(2))
+        assert failed(talked)[0] is Reason.RTSP_AUTH
+        assert len(answers(sent)) == 1 + len(pieces)
+
+
+def test_arecont_writes_lines_that_are_no_headers() -> None:
+    """`657338e8a4cd1 403 Forbidden` behind the headers of its 401 (ZLMediaKit #1246): passed over, as what follows."""
+    stray = b"657338e8a4cd1 403 Forbidden\r\n\r\n403 Forbidden\r\nThis method is not supported."
+    refused = challenge(1).removesuffix(b"\r\n") + stray
+    talked, sent = look(options=refused, credentials=CREDENTIALS)
+    seen(talked)
+    assert len(answers(sent)) == 3
+
+
 @pytest.mark.parametrize("place", [2, 3])
 def test_any_nonce_that_expires_within_the_session(place: int) -> None:
     """401 with a new nonce at SETUP or PLAY: answered once more."""
@@ -127,8 +175,8 @@ def test_any_nonce_that_expires_within_the_session(place: int) -> None:
     assert 'nonce="n2"' in answers(sent)[-1]
 
 
-def test_any_keepalive_and_teardown_that_are_challenged() -> None:
-    """401 to a keepalive or to TEARDOWN: answered once with the new nonce; no look fails for it."""
+def test_hikvision_and_axis_challenge_keepalives_and_teardown() -> None:
+    """401 to a keepalive (M5525, DS-7608NXI) or TEARDOWN: answered once with the new nonce; no look fails for it."""
     new = 'WWW-Authenticate: Digest realm="r", nonce="n2", stale=true'
     kept, _ = talk(GOOD.options, challenge(2), *AFTER[:3], credentials=CREDENTIALS)
     assert b"Authorization" in kept.tick(31.0)

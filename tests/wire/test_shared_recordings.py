@@ -59,7 +59,7 @@ FILES: dict[str, Track | Reply] = {
     "dahua_describe_h264_aac_onvif": Track("h264", 96, (704, 480), f"{DAHUA}/trackID=0"),
     "dahua_options": Reply(Session("136527041864", 60), public=10),
     "dahua_play": Reply(Session("634214684047", 60)),
-    "dahua_setup": Reply(Session("634214675641", 60), Agreed(TCP)),
+    "dahua_setup": Reply(Session("634214675641", 60), Agreed(TCP, ssrc=0x30A98EE7)),
     "foscam_describe": Track("h264", 96, (1280, 720), "rtsp://192.168.5.107:65534/videoMain/track1"),
     "geovision_sdp": Track("h264", 105, (2688, 1520), "rtsp://192.168.5.237/media/video1/video"),
     "h264dvr_describe": Track("h264", 96, (1920, 1080), "rtsp://127.0.0.1:554/camera/trackID=3"),
@@ -70,13 +70,13 @@ FILES: dict[str, Track | Reply] = {
         "h264", 96, (1920, 1080), f"{HIKVISION}/trackID=1?transportmode=unicast&profile=Profile_1"
     ),
     "hikvision_play": Reply(Session("708345999", 60)),
-    "hikvision_setup": Reply(Session("708345999", 60), Agreed(TCP)),
+    "hikvision_setup": Reply(Session("708345999", 60), Agreed(TCP, ssrc=0x4CACC3D1)),
     "reolink_describe": Track("h264", 96, (2560, 1440), "rtsp://192.168.5.206/h264Preview_01_main/trackID=1"),
     "reolink_play": Reply(Session("F8F8E425", 60)),
     "reolink_setup": Reply(Session("F8F8E425", 60), Agreed(TCP)),
     "reolink_teardown": Reply(),
     "tplink_sdp": Track("h265", 96, (2560, 1440), "rtsp://192.0.2.7/live/track1"),
-}  # `agreed` by TCP says no ssrc: the sequence tells streams apart there
+}
 
 
 def parsed(data: bytes) -> Response:
