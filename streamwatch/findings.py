@@ -41,12 +41,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     codec: str | None  # h264, h265, mjpeg
     width: int | None  # pixels, after cropping
     height: int | None
-    transport: str | None  # tcp, udp
+    transport: str | None  # tcp, udp, http
     server: str | None  # what the device calls itself
     keyframe_bytes: int | None
     started_at: datetime  # aware, UTC
     timings_ms: Mapping[str, float]  # by step, and "total"; a step that was not reached is missing
     measures: Mapping[str, Measured]
+    remarks: tuple[Reason, ...]  # what ended nothing, and changes neither state nor exit status: tls.untrusted
 
     @property
     def exit(self) -> Exit:
@@ -62,7 +63,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """The object of `probe --json`, of texts, numbers, lists and mappings only."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        return built | {"faults": list(self.faults)}
+        return built | {"faults": list(self.faults), "remarks": list(built["remarks"])}
 
     def to_json(self) -> str:
         """The line of `probe --json`."""
@@ -90,6 +91,7 @@ def found(look: Look, masked_url: str, policy: Policy) -> Finding:
         started_at=to_datetime(look.started_us),
         timings_ms=dict(look.timings_ms),
         measures={one.name: Measured(one.value, one.valid, one.why) for one in look.measures},
+        remarks=look.remarks,
     )
 
 
@@ -113,12 +115,18 @@ def reason_in_words(found: Finding) -> str | None:
     return f"{found.reason}{at} ({found.blame}): {found.detail}"
 
 
+def noted(found: Finding) -> str | None:
+    """What is to be said beside the reason, or without one; None where there is nothing."""
+    said = None if found.reason is not None else found.detail
+    parts = [f"remarks: {', '.join(found.remarks)}" if found.remarks else None, f"({said})" if said else None]
+    return " ".join(part for part in parts if part) or None
+
+
 def in_words(found: Finding) -> str:
     """One camera on one line: state, address, what came, what is wrong."""
     faults = f"faults: {', '.join(found.faults)}" if found.faults else None
     total = f"{found.timings_ms.get('total', 0):.0f} ms"
-    what = reason_in_words(found) or found.detail
-    parts = (f"{found.state:<7}", found.url, video_in_words(found), what, faults, total)
+    parts = (f"{found.state:<7}", found.url, video_in_words(found), reason_in_words(found), noted(found), faults, total)
     return "  ".join(part for part in parts if part is not None)
 
 

@@ -243,7 +243,7 @@ class Looker:
         """What was heard, decoded and scored as far as the depth asks; `begun` is monotonic."""
         reason = heard.failure.reason if heard.failure else None
         step = heard.failure.step if heard.failure else None
-        said = [heard.failure.detail] if heard.failure else []
+        said = [heard.failure.detail] if heard.failure else list(heard.remarks.values())
         detail = "; ".join([*said, *(self._memory.waited(ticket, heard, granted) if granted is not None else ())])
         timings = dict(heard.timings_ms)
         total = timings.pop("total", 0.0)  # it comes last, behind what is added here
@@ -291,6 +291,7 @@ class Looker:
             measures=measures,
             reference_us=reference_us,
             clock_offset_ms=heard.clock_offset_ms,
+            remarks=tuple(heard.remarks),
         )
 
     def _told(

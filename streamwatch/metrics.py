@@ -99,6 +99,12 @@ CATALOGUE: Final = (
         ("step",),
     ),
     Metric(
+        "streamwatch_look_remarks_total",
+        Kind.COUNTER,
+        "Looks that found something to be said that ended nothing, such as tls.untrusted.",
+        ("remark",),
+    ),
+    Metric(
         "streamwatch_blips_total",
         Kind.COUNTER,
         "Failures that their confirming looks did not repeat; they changed no state.",

@@ -44,7 +44,7 @@ THRESHOLDS: Final = Policy()
 EVERYWHERE: Final = Guard(typed=True)
 
 DepthName = Literal["reach", "stream", "picture"]
-TransportName = Literal["auto", "tcp", "udp"]
+TransportName = Literal["auto", "tcp", "udp", "http"]
 JailName = Literal["required", "best_effort"]
 
 
@@ -142,7 +142,7 @@ class Prober:
         timeout: float | None = None,
         transport: Transport | TransportName | None = None,
     ) -> Finding:
-        """Looks at `url` (rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH) and says what this look alone says.
+        """Looks at `url` (rtsp[s]://[USER:PASSWORD@]HOST[:PORT]/PATH) and says what this look alone says.
 
         Whatever a device does becomes a finding; it never raises for that. Raises UsageError for an address or a
         value that cannot be meant; where a picture is asked for, JailError if the jail is not complete and
@@ -198,7 +198,9 @@ class Prober:
         except UsageError as error:
             raise UsageError(f"{file}: {error}") from None
         conversation = transcript.replay(recording)
-        heard = heard_of(conversation, dict(conversation.timings_ms), zero_us=recording.at_us)
+        heard = heard_of(
+            conversation, dict(conversation.timings_ms), zero_us=recording.at_us, remarks=recording.remarks
+        )
         depth = Depth.STREAM if recording.depth is Depth.PICTURE and not recording.with_picture else recording.depth
         if depth is Depth.PICTURE:
             await self._start_decoders()

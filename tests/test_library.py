@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".run" / "farm-cache"
 KEYS = [
     "url", "depth", "stream", "state", "faults", "blame", "step", "reason", "detail", "codec", "width", "height",
-    "transport", "server", "keyframe_bytes", "started_at", "timings_ms", "measures",
+    "transport", "server", "keyframe_bytes", "started_at", "timings_ms", "measures", "remarks",
 ]  # fmt: skip
 
 PROGRAM = """
@@ -269,7 +269,7 @@ async def test_the_transport_is_the_one_that_was_asked_for() -> None:
         ({"url": "rtsp://192.0.2.7/x", "depth": Depth.RECORD}, "depth record"),
         ({"url": "rtsp://192.0.2.7/x", "timeout": 0}, "timeout 0: more than 0 and at most 60 seconds"),
         ({"url": "rtsp://192.0.2.7/x", "timeout": float("nan")}, "timeout nan"),
-        ({"url": "rtsp://192.0.2.7/x", "transport": "http"}, "transport http: one of auto, tcp, udp"),
+        ({"url": "rtsp://192.0.2.7/x", "transport": "mail"}, "transport mail: one of auto, tcp, udp"),
     ],
 )
 async def test_what_cannot_be_meant_is_a_usage_error(arguments: dict[str, Any], says: str) -> None:

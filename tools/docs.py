@@ -66,7 +66,7 @@ _TAKES: Final = {  # how cells are read -> what to write into them
     "civil_code": "6 to 12 digits",
     "grassroots_code": "township 3 digits + village 3 digits, or the village's 12 digits",
     "_host": "an IP address or a host name",
-    "_address": "`rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`",
+    "_address": "`rtsp[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`",
 }
 _EXITS: Final = {
     Exit.OK: "all is well",

@@ -147,16 +147,17 @@ def probe(
     allow_basic: bool = False,
     json: Json = False,
 ) -> int:
-    """Looks at cameras now, without a configuration or a database. Exit: 0 up, 1 a remark, 2 down, 3 unknown.
+    """Looks at cameras now, without a configuration or a database. Exit: 0 up, 1 up with a fault, 2 down, 3 unknown.
 
     Parameters
     ----------
     urls
-        rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH. "-" reads one a line from stdin, where no process list shows them.
+        rtsp[s]://[USER:PASSWORD@]HOST[:PORT]/PATH. "-" reads one a line from stdin, where no process list shows them.
     depth
         reach: it answers RTSP. stream: a keyframe arrives. picture: decoded and scored.
     transport
-        How the media is asked for. auto: over TCP, and where a camera refuses that, over UDP.
+        How the media is asked for. auto: over TCP, and where a camera refuses that, over UDP (rtsps: over TCP only).
+        http: over TCP in an HTTP tunnel, only where it is asked for.
     timeout
         Seconds for one look, over all its steps.
     concurrency
@@ -272,8 +273,8 @@ def simulate(
 
     Faults that can be switched: dead, refused, silent, auth, not_found, busy, no_data, no_keyframe, loss (packets of
     every keyframe are lost), udp_lost (datagrams are, as by a firewall; for cameras that serve UDP), tcp_refused (from
-    now on UDP only; for cameras that serve both), blackout, blur, frozen; and hostile:NAME for a name that
-    `python -m streamwatch.simulator.hostile --list` gives.
+    now on UDP only; for cameras that serve both), blackout, blur, frozen. A camera can also be
+    hostile:NAME, with a name that `python -m streamwatch.simulator.hostile --list` gives.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from streamwatch.findings import (
     Finding,
     explained,
     in_words,
+    noted,
     reason_in_words,
     thresholds,
     video_in_words,
@@ -48,8 +49,6 @@ async def probe(
     as_json: bool,
 ) -> int:
     """The command. Raises UsageError for a call that cannot be meant."""
-    if transport == "http":
-        raise UsageError("--transport http: this version speaks RTSP over TCP and UDP (auto, tcp, udp)")
     targets = _targets(urls)
     if replay is not None and (targets or record is not None):
         raise UsageError("--replay takes neither a URL nor --record: the file is the camera")
@@ -127,7 +126,14 @@ def _targets(urls: Sequence[str]) -> list[str]:
 def _row(one: Finding) -> tuple[object, ...]:
     """One camera as a row under HEADINGS."""
     total = round(one.timings_ms.get("total", 0))
-    return one.state, one.url, video_in_words(one), reason_in_words(one), ", ".join(one.faults) or None, total
+    return (
+        one.state,
+        one.url,
+        video_in_words(one),
+        reason_in_words(one) or noted(one),
+        ", ".join(one.faults) or None,
+        total,
+    )
 
 
 def _said(seen: Seen) -> list[str] | None:

@@ -13,7 +13,7 @@ from streamwatch.redaction import Redactor
 
 MAX_URL: Final = 1_000  # characters; the longest of recorded devices has 190
 DEFAULT_PORT: Final = 554  # RFC 2326 section 3.2
-CAMERA_SCHEMES: Final = ("rtsp",)
+CAMERA_SCHEMES: Final = ("rtsp", "rtsps")
 # How recorders of each kind are reached: ISAPI, Dahua's CGI, LAPI and ONVIF over HTTP.
 RECORDER_SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     "onvif": ("http", "https"),
@@ -21,17 +21,19 @@ RECORDER_SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     "dahua": ("http", "https"),
     "uniview": ("http", "https"),
     "gb28181": ("sip",),
-    "rtsp": ("rtsp",),
+    "rtsp": ("rtsp", "rtsps"),
 }
-ALL_SCHEMES: Final = ("rtsp", "http", "https", "sip")
+ALL_SCHEMES: Final = ("rtsp", "rtsps", "http", "https", "sip")
 DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "rtsp": DEFAULT_PORT,
+    "rtsps": 322,  # RFC 7826 section 4.2
     "http": 80,
     "https": 443,
     "sip": 5060,  # RFC 3261 section 19.1.2
 }
 _EXAMPLES: Final[Mapping[str, str]] = {
     "rtsp": "rtsp://192.0.2.7:554/live",
+    "rtsps": "rtsps://192.0.2.7:322/live",
     "http": "http://192.0.2.7:80",
     "https": "https://192.0.2.7:443",
     "sip": "sip:34020000001180000001@192.0.2.7:5060",

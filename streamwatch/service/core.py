@@ -263,6 +263,8 @@ class Service:
             reason = look.reason.value if look.reason is not None else ""
             outcome = "void" if judged.verdict.void is not None else ("failed" if reason else "ok")
             add("streamwatch_probes_total", 1, look.depth.value, outcome, reason)
+            for remark in look.remarks:
+                add("streamwatch_look_remarks_total", 1, remark.value)
             if judged.late:
                 add("streamwatch_dropped_total", 1, "late_look")
             if judged.blips:

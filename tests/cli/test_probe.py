@@ -79,7 +79,6 @@ def test_the_transports_are_taken(transport: str, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--transport", "http"], "--transport http: this version speaks RTSP over TCP and UDP"),
         (["--concurrency", "0"], "--concurrency 0: from 1 to 10000"),
         (["--timeout", "61"], "--timeout 61: more than 0 and at most 60 seconds"),
     ],

@@ -59,6 +59,7 @@ def test_escaped_credentials_come_back_whole(
         ("rtsp://10.0.0.1/user@domain", "rtsp://10.0.0.1/user@domain", (None, None)),
         ("rtsp://10.0.0.1:554/user@10.0.0.2", "rtsp://10.0.0.1:554/user@10.0.0.2", (None, None)),
         ("RTSP://CAM.Example:0554/Live", "rtsp://cam.example:554/Live", (None, None)),
+        ("RTSPS://admin:x@Cam.Example/Live", "rtsps://cam.example/Live", ("admin", "x")),
         ("rtsp://10.0.0.1:/a", "rtsp://10.0.0.1/a", (None, None)),
         ("rtsp://[2001:DB8:0::7]:8554", "rtsp://[2001:db8::7]:8554", (None, None)),
     ],
@@ -75,7 +76,6 @@ def test_what_lists_hold_is_understood(text: str, url: str, login: tuple[str | N
     [
         "10.0.0.1",
         "http://10.0.0.1/",
-        "rtsps://10.0.0.1/",
         "file:///etc/passwd",
         "rtsp:/10.0.0.1/",
         "rtsp://",
@@ -171,3 +171,8 @@ def test_recorders_have_the_port_of_their_scheme(scheme: str, host: str, port: i
 
     assert found.port == (port or {"http": 80, "https": 443}[scheme])
     assert split_address(found.url, ALL_SCHEMES).origin == found.origin
+
+
+def test_rtsps_has_a_port_of_its_own() -> None:
+    """RFC 7826 section 4.2; a password is bound to that port."""
+    assert split_address("rtsps://10.0.0.1/live").origin == ("10.0.0.1", 322)

@@ -8,6 +8,7 @@ export function finding(look) {
   const line = el("p", { class: "now" }, stateMark("state", look.state), ...faultChips(look.faults));
   const why = [reasonWord(look.reason), look.step ? word("step", look.step) : "", word("blame", look.blame)].filter(Boolean).join(" · ");
   if (why) line.append(el("span", { class: "why" }, why));
+  for (const remark of look.remarks || []) line.append(el("span", { class: "why" }, reasonWord(remark)));
   const what = [look.codec, look.width ? `${look.width} × ${look.height}` : null, look.transport, look.server].filter(Boolean).join(" · ");
   return [line, what ? el("p", { class: "muted break" }, what) : null, look.detail ? el("p", { class: "muted break" }, look.detail) : null].filter(Boolean);
 }
