@@ -100,6 +100,8 @@ class Sps:
     bit_depth: int  # of luma
     reference_frames: int
     frame_mbs_only: bool  # False: fields may be coded, i.e. interlaced
+    frame_num_bits: int  # of slice headers
+    separate_planes: bool
     coded_width: int
     coded_height: int
     width: int
@@ -128,7 +130,7 @@ def parse_sps(nal: bytes) -> Sps:
         read.bits(1)  # qpprime_y_zero_transform_bypass_flag
         if read.flag():
             _skip_scaling_lists(read, 12 if chroma == 3 else 8)
-    at_most(read.ue(), 12, "log2_max_frame_num_minus4")
+    frame_num_bits = 4 + at_most(read.ue(), 12, "log2_max_frame_num_minus4")
     _skip_picture_order_count(read)
     reference_frames = at_most(read.ue(), 16, "max_num_ref_frames")
     read.bits(1)  # gaps_in_frame_num_value_allowed_flag
@@ -154,6 +156,8 @@ def parse_sps(nal: bytes) -> Sps:
         bit_depth=bit_depth,
         reference_frames=reference_frames,
         frame_mbs_only=frame_mbs_only,
+        frame_num_bits=frame_num_bits,
+        separate_planes=separate_planes,
         coded_width=across * 16,
         coded_height=down * 16,
         width=width,
@@ -216,6 +220,27 @@ def peek_slice(nal: bytes) -> SliceHead:
     read = BitReader(unescape(nal[1:24]))
     first = read.ue()
     return SliceHead(first, at_most(read.ue(), 9, "slice_type"), at_most(read.ue(), 255, "pic_parameter_set_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One of a frame's two: of frames that are coded field by field (PAFF), each is a picture of its own."""
+
+    frame: int  # frame_num
+    bottom: bool
+
+
+def peek_field(nal: bytes, sps: Sps) -> Field | None:
+    """Which field a slice is of, from its first bytes; None: of a whole frame (clause 7.3.3). Raises ValueError."""
+    if sps.frame_mbs_only:
+        return None
+    read = BitReader(unescape(nal[1:24]))
+    for _ in range(3):
+        read.ue()
+    if sps.separate_planes:
+        read.bits(2)  # colour_plane_id
+    frame = read.bits(sps.frame_num_bits)
+    return Field(frame, read.flag()) if read.flag() else None
 
 
 def recovery_point(nal: bytes, header: int = 1) -> bool | None:

@@ -387,6 +387,82 @@ def test_a_look_says_why_no_keyframe_came(why: str, limited: bool) -> None:
     assert why in talked.failure.detail and (";" in talked.failure.detail) is (why != "")
 
 
+FIELDS_SPS = (
+    Bits().u(8, 77).u(8, 0).u(8, 30).ue(0).ue(0).ue(2).ue(1).u(1, 0).ue(1).ue(0)  # 32x32, frame numbers of 4 bits
+    .u(1, 0).u(1, 0).u(1, 1).u(1, 0).u(1, 0).nal(0x67)
+)  # fmt: skip
+FIELDS_PPS = Bits().ue(0).ue(0).u(2, 0).ue(0).ue(0).ue(0).u(3, 0).ue(0).ue(0).ue(0).u(3, 0b100).nal(0x68)
+
+
+def field(level: int | None, *, bottom: bool, idr: bool, frame: int = 0) -> bytes:
+    """One slice that is a field of 32x16 pixels of that level; None: a copy of the other field."""
+    bits = Bits().ue(0).ue(5 if level is None else 7).ue(0).u(4, frame).u(1, 1).u(1, bottom)
+    if idr:
+        bits = bits.ue(0)
+    if level is None:
+        bits = bits.u(2, 0)  # its own number of references, their order
+    bits = bits.u(2 if idr else 1, 0).ue(0).ue(1)  # marking, quantiser, no deblocking
+    if level is None:
+        return bits.ue(2).nal(0x61)  # both macroblocks are skipped
+    for _ in range(2):
+        bits = bits.ue(25)  # I_PCM
+        bits.text += "0" * (-len(bits.text) % 8)
+        for sample in [level] * 256 + [128] * 128:
+            bits = bits.u(8, sample)
+    return bits.nal(0x65 if idr else 0x61)
+
+
+TOP = field(40, bottom=False, idr=True)
+POINT = b"\x06\x06\x01\xc4\x80"
+
+
+@pytest.mark.parametrize("later", [0, 1800])
+@pytest.mark.parametrize("marker", [False, True])
+@pytest.mark.parametrize(
+    ("second", "level"), [(field(200, bottom=True, idr=False), 200), (field(None, bottom=True, idr=False), 40)]
+)
+@pytest.mark.parametrize("between", [(), (b"\x09\xf0",), (FIELDS_SPS, FIELDS_PPS), (b"\x06\x05\x01x\x80",)])
+def test_a_frame_of_two_fields_is_one_keyframe(
+    second: bytes, level: int, between: Picture, marker: bool, later: int
+) -> None:
+    """PAFF: an IDR field, and one of its own or that refers to it; at one time or two, with or without markers."""
+    units = [(FIELDS_SPS, 0), (FIELDS_PPS, 0), (TOP, 0), *((unit, later) for unit in between), (second, later)]
+    units += [(field(40, bottom=False, idr=False, frame=1), 3600)]
+    packets = [rtp(unit, 1 + at, time, marker=marker and len(unit) > 20) for at, (unit, time) in enumerate(units)]
+    (unit,) = run(packets)
+    assert vcl(units_of(unit.data)) == [TOP, second] and unit.idr
+    codec = av.CodecContext.create("h264", "r")
+    assert isinstance(codec, av.VideoCodecContext)
+    (frame,) = [*codec.decode(av.Packet(unit.data)), *codec.decode(None)]
+    rows = frame.to_ndarray()[:32, 0].tolist()  # of luma
+    assert (frame.width, frame.height, rows) == (32, 32, [40, level] * 16)
+
+
+@pytest.mark.parametrize(
+    "following",
+    [field(9, bottom=False, idr=False), field(9, bottom=True, idr=False, frame=1), vcl(PICTURES[1])[0], TOP],
+    ids=["the same", "of the next frame", "a frame", "another keyframe"],
+)
+def test_a_field_without_its_other_one_is_no_keyframe(following: bytes) -> None:
+    """Whatever comes behind it; and what is lost is not made up for by the next frame's."""
+    depacketiser = H264Depacketiser((FIELDS_SPS, FIELDS_PPS))
+    assert run([rtp(unit, 1 + at, at) for at, unit in enumerate([TOP, following, following])], depacketiser) == []
+    assert depacketiser.broken >= 1
+    other = field(9, bottom=True, idr=False)
+    assert run([rtp(TOP, 1, 1, marker=True), rtp(other, 3, 2, marker=True)], depacketiser) == []
+    assert len(run([rtp(TOP, 1, 1, marker=True), rtp(other, 2, 2, marker=True)], depacketiser)) == 1
+
+
+def test_fields_at_a_recovery_point_are_both_intra() -> None:
+    """The second could refer to what we have not seen."""
+    top, own = field(40, bottom=False, idr=False, frame=5), field(200, bottom=True, idr=False, frame=5)
+    copy = field(None, bottom=True, idr=False, frame=5)
+    for second, count in ((own, 1), (copy, 0)):
+        packets = [rtp(unit, 1 + at, 0) for at, unit in enumerate([FIELDS_SPS, FIELDS_PPS, POINT, top, second])]
+        found = run([*packets, rtp(field(9, bottom=False, idr=False, frame=6), 6, 9)])
+        assert [unit.idr for unit in found] == [False] * count
+
+
 PIECES = fragments(IDR, 500)
 ENDLESS = [PIECES[0], *[PIECES[1]] * 200]
 

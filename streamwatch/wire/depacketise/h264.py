@@ -2,14 +2,14 @@
 
 How pictures begin, end and are given up is in `pictures`. Decoding order numbers of the interleaved mode (STAP-B, MTAP,
 FU-B) are read, but units are not put in another order than they came in: nobody was seen to interleave, and a picture
-whose numbers go back is given up.
+whose numbers go back is given up. Of a frame that is coded field by field (PAFF) the keyframe is both fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from streamwatch.wire import bitstream
 from streamwatch.wire.bitstream import START_CODE
@@ -26,10 +26,20 @@ DON: Final = 2  # bytes of a decoding order number, section 5.5
 _NOT_OURS: Final = frozenset({0, 30, 31})  # undefined
 
 
+class _Waiting(NamedTuple):
+    """A whole first field of a keyframe."""
+
+    field: bitstream.Field
+    parts: list[bytes | bytearray]
+    size: int
+    pps: int
+    recovery: bool
+
+
 class H264Depacketiser(Pictures):
     """One stream's state, as `Pictures`; a picture after a recovery point whose slices are all intra is a keyframe."""
 
-    __slots__ = ("_number", "_pps", "_recovery", "_sps")
+    __slots__ = ("_field", "_number", "_pps", "_recovery", "_second", "_sps", "_waiting")
 
     SHAPE = FragmentShape(Struct("!BBHBBHIIBB"), 14, 0x9F, FU_A)  # and no forbidden bit
     _FRAGMENT_HEADER = 2  # FU indicator, FU header
@@ -40,6 +50,7 @@ class H264Depacketiser(Pictures):
         self._sps: dict[int, bytes] = {}
         self._pps: dict[int, bytes] = {}
         self._number: int | None = None  # the latest decoding order number
+        self._waiting: _Waiting | None = None  # for the field that comes next
         super().__init__(sprop)
 
     @staticmethod
@@ -50,6 +61,8 @@ class H264Depacketiser(Pictures):
     def _reset(self) -> None:
         super()._reset()
         self._recovery = False
+        self._field: bitstream.Field | None = None  # that the picture is; None: a frame
+        self._second = False  # it completes the field before
 
     def _payload(self, payload: bytes) -> None:
         kind = payload[0] & 0x1F
@@ -139,6 +152,10 @@ class H264Depacketiser(Pictures):
         if opens is None:
             return False
         idr = kind == bitstream.SLICE_IDR
+        if opens and self._waiting is not None:
+            self._second = self._completes(head, first=first)
+        if self._second and not self._recovery:
+            return True  # behind an IDR field there is nothing else that it could refer to
         if not idr and not (self._recovery and (opens or self._idr)):
             return False
         try:
@@ -152,11 +169,47 @@ class H264Depacketiser(Pictures):
             self._recovery = self._idr = False
             self._parts = []
             return False
-        if opens:
+        if opens and not self._second:
             self._whole = first
             self._pps_id = slice_head.pps
+            self._field = self._field_of(head)
         self._idr = True
         return True
+
+    def _field_of(self, head: bytes) -> bitstream.Field | None:
+        sets = self._sets_in_force()
+        try:
+            return None if sets is None else bitstream.peek_field(head, bitstream.parse_sps(sets[0]))
+        except ValueError:
+            return None
+
+    def _completes(self, head: bytes, *, first: bool) -> bool:
+        """A picture begins behind a field of a keyframe: is it the same frame's other field, and goes on with it?"""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return False
+        self._pps_id = waiting.pps
+        field = self._field_of(head) if first else None
+        if field is None or field != bitstream.Field(waiting.field.frame, not waiting.field.bottom):
+            self.broken += 1
+            return False
+        self._parts, self._size = waiting.parts + self._parts, waiting.size + self._size
+        self._recovery = waiting.recovery
+        self._idr = self._whole = True
+        return True
+
+    def _finish(self) -> None:
+        if self._field is None:
+            super()._finish()
+        else:  # an intra field, and one that needs no other picture than it
+            self._waiting = _Waiting(self._field, self._parts, self._size, self._pps_id, self._recovery)
+
+    def lose(self) -> None:
+        """Packets, or bytes, are missing here."""
+        if self._waiting is not None:
+            self._waiting = None
+            self.broken += 1
+        super().lose()
 
     def _placed(self, unit: bytes) -> tuple[int, dict[int, bytes], int]:
         kind = unit[0] & 0x1F if unit else 0
