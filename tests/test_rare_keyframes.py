@@ -26,8 +26,8 @@ FIRST_S, MOST_S, DEADLINE_S = 0.2, 1.25, 0.5  # 10, 60 and 20
 
 
 @contextlib.asynccontextmanager
-async def smart_camera(keyframe_after_s: float | None, drops: int = 0) -> AsyncIterator[str]:
-    """After PLAY it sends small pictures, and a keyframe after that time or never; `drops` packets are left out."""
+async def smart_camera(keyframe_after_s: float | None, drops: int = 0, size: int = 200) -> AsyncIterator[str]:
+    """After PLAY it sends pictures of that size, and a keyframe after that time or never; `drops` packets are lost."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.add(asyncio.current_task())
@@ -57,7 +57,7 @@ async def smart_camera(keyframe_after_s: float | None, drops: int = 0) -> AsyncI
                     for packet in packetise([KEY], first=sequence):
                         writer.write(frame(packet))
                     return
-                writer.write(frame(rtp(INTER[-1][:200], sequence, sequence * 3600, marker=True)))
+                writer.write(frame(rtp((INTER[-1] + bytes(size))[:size], sequence, sequence * 3600, marker=True)))
                 sequence += 1 if sequence > 100 else 1 + drops
                 await asyncio.sleep(TICK_S)
 
@@ -73,13 +73,13 @@ async def smart_camera(keyframe_after_s: float | None, drops: int = 0) -> AsyncI
         await asyncio.gather(*ending, return_exceptions=True)
 
 
-def looker(per_host: int = 4) -> Looker:
+def looker(per_host: int = 4, most_s: float = MOST_S) -> Looker:
     clock = SystemClock()
     return Looker(
         "here",
         pool=DecoderPool(workers=1),
         clock=clock,
-        policy=LookerPolicy(keyframe_s=FIRST_S, keyframe_most_s=MOST_S, per_host=per_host),
+        policy=LookerPolicy(keyframe_s=FIRST_S, keyframe_most_s=most_s, per_host=per_host),
         guard=Guard(),
         canaries=Canaries((), clock, 60),
         lag=LoopLag(clock),
@@ -145,14 +145,17 @@ async def test_a_camera_without_keyframes_is_given_up_at_the_longest_wait_that_a
 
 
 async def test_what_was_lost_on_the_way_is_not_held_against_the_camera() -> None:
-    """Its keyframe may have been among it: the next look waits no longer, and none of them counts."""
-    who = looker()
-    async with smart_camera(None, drops=3) as url:
+    """Its keyframe may have been among it: such a look does not count, and the next one waits no longer."""
+    short = looker(most_s=FIRST_S)  # its first wait is as long as any camera may need
+    async with smart_camera(None, drops=3) as url, smart_camera(None) as whole_url:
+        counted = await short.look(ticket_of(whole_url), Depth.STREAM)
+        lossy = await short.look(ticket_of(url, 2), Depth.STREAM)
+        who = looker()
         looks = [await who.look(ticket_of(url, patience_ms=0), Depth.STREAM) for _ in range(2)]
 
-    assert {look.reason for look in looks} == {Reason.MEDIA_NO_KEYFRAME}
+    assert {look.reason for look in (counted, lossy, *looks)} == {Reason.MEDIA_NO_KEYFRAME}
+    assert (counted.waited_out, lossy.waited_out) == (True, False)
     assert all("3 packets were lost" in look.detail and "next look" not in look.detail for look in looks)
-    assert not any(look.waited_out for look in looks)
 
 
 async def test_a_full_line_keeps_a_camera_at_the_first_wait_and_is_named() -> None:
@@ -177,6 +180,19 @@ async def test_a_look_that_gets_no_turn_on_its_line_in_time_is_ours() -> None:
     assert sorted(str(look.reason) for look in looks.values()) == ["net.refused", "net.refused", "ours.limit"]
     (refused,) = (look for look in looks.values() if look.reason is Reason.OURS_LIMIT)
     assert refused.detail == "line L1: 8 kbit/s (limits.per_line_kbps) left no room for this look"
+
+
+async def test_what_a_look_received_is_charged_to_its_line() -> None:
+    """Half a megabyte on a line of a megabit a second: the next look would wait for seconds, and gets no turn."""
+    who = looker()
+    async with smart_camera(None, size=60_000) as url:
+        ticket = ticket_of(url, line="L1", line_kbps=1_000)
+        looks = [(await round_of(who, ticket))[1] for _ in range(2)]
+        other = (await round_of(who, msgspec.structs.replace(ticket, line="L2")))[1]
+
+    assert looks[0].media_bytes > 400_000
+    assert [look.reason for look in looks] == [Reason.MEDIA_NO_KEYFRAME, Reason.OURS_LIMIT]
+    assert other.reason is Reason.MEDIA_NO_KEYFRAME
 
 
 async def test_nobody_is_waited_for_longer_while_others_wait_for_their_turn() -> None:

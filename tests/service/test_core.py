@@ -17,12 +17,12 @@ from streamwatch.errors import Reason
 from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.lists import parse_file
 from streamwatch.model.look import Depth, Look, State, StreamKind
-from streamwatch.model.report import Health, Report
+from streamwatch.model.report import Health, Report, Ticket
 from streamwatch.schedule import Policy as SchedulePolicy
 from streamwatch.secrets import Sealer
 from streamwatch.service.commands import Commands
 from streamwatch.service.commit import Committer
-from streamwatch.service.core import Service
+from streamwatch.service.core import Service, _longest_s
 from streamwatch.store.engine import default_url, open_writer
 from streamwatch.store.handles import Writer
 from streamwatch.store.migrate import upgrade
@@ -174,3 +174,14 @@ async def test_time_out_of_service_is_not_counted(service: Service) -> None:
 
 def look_at(camera: int, at_us: int) -> Look:
     return msgspec.structs.replace(look(camera), started_us=at_us)
+
+
+@pytest.mark.parametrize(
+    ("ticket", "seconds"),
+    [({}, 20.0), ({"patience_ms": 60_000}, 60.0), ({"patience_ms": 60_000, "line": "L", "line_kbps": 9}, 80.0)],
+)
+def test_a_visit_is_waited_for_as_long_as_its_look_may_take(ticket: dict[str, object], seconds: float) -> None:
+    """Its deadline, or its patience, and its turn on a line whose bits are counted."""
+    whole = Ticket(camera=1, url="", stream=StreamKind.SUB, offset_ms=0, deadline_ms=20_000, host="", **ticket)  # type: ignore[arg-type]
+
+    assert _longest_s(whole) == seconds
