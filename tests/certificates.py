@@ -53,7 +53,9 @@ def certificate(
     """Self-signed, or of `issuer`; good for `host` from and until so many days from now."""
     key: Key = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "city authority" if authority else host)])
+    name = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, f"authority {x509.random_serial_number()}" if authority else host)]
+    )
     try:
         known_as: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

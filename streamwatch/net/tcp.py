@@ -48,9 +48,9 @@ async def dial(target: Target, factory: Callable[[], P], *, guard: Guard, timeou
             _, protocol = await loop.create_connection(factory, address.ip, address.port, family=address.family)
     except TimeoutError:
         if address is None:
-            detail = f"the name {target.host!r} was not resolved within {timeout_s:g} s"
+            detail = f"the name {target.host!r} was not resolved within {timeout_s:.3g} s"
             raise LookError(Reason.NET_NAME, detail, step=Step.CONNECT) from None
-        detail = f"{target.host}:{target.port} did not answer a connection within {timeout_s:g} s"
+        detail = f"{target.host}:{target.port} did not answer a connection within {timeout_s:.3g} s"
         raise LookError(Reason.NET_TIMEOUT, detail, step=Step.CONNECT) from None
     except OSError as error:
         raise failure_of(error, Step.CONNECT) from None

@@ -228,12 +228,12 @@ class _Dial(Generic[P]):
         """What did not come about in time."""
         host, port = self._target.host, self._target.port
         if self.address is None:
-            reason, detail = Reason.NET_NAME, f"the name {host!r} was not resolved within {timeout_s:g} s"
+            reason, detail = Reason.NET_NAME, f"the name {host!r} was not resolved within {timeout_s:.3g} s"
         elif not self.connected:
-            reason, detail = Reason.NET_TIMEOUT, f"{host}:{port} did not answer a connection within {timeout_s:g} s"
+            reason, detail = Reason.NET_TIMEOUT, f"{host}:{port} did not answer a connection within {timeout_s:.3g} s"
         else:
             reason = Reason.TLS_FAILED
-            detail = f"no answer to the TLS handshake within {timeout_s:g} s; a port for plain RTSP is silent like that"
+            detail = f"no answer to the TLS handshake within {timeout_s:.3g} s; a port for plain RTSP is silent like that"
         return LookError(reason, detail, step=Step.CONNECT)
 
 
