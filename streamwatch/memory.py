@@ -18,6 +18,7 @@ from streamwatch.patience import Grant, Patience, grant
 from streamwatch.wire.ask import KEYFRAME_S
 
 MAX_MEMORIES: Final = 200_000  # streams; 2 KiB each is 400 MB, more than one looker is ever given
+FLOWS_S: Final = 3.0  # media that was silent for longer does not flow: cameras send a picture a second at the least
 CLOCK_STEP_S: Final = 0.01  # sums of monotonic seconds differ in their last digits
 
 _OF_A_TRANSPORT: Final = frozenset(
@@ -58,7 +59,7 @@ class Memory:
         if heard.keyframe is not None:
             self._patience.came(_key(ticket), heard.keyframe_wait_s)
         elif _no_keyframe(heard) and not heard.packets_lost:  # else it may have come, and been lost on the way
-            self._patience.gave_up(_key(ticket), heard.keyframe_wait_s)
+            self._patience.gave_up(_key(ticket), max(0.0, heard.keyframe_wait_s - heard.silent_s))
 
     def grant(self, ticket: Ticket, refused: str, room: int | None) -> Grant:
         """What the next look may take; `refused` and `room` as in `patience.grant`."""
@@ -94,9 +95,10 @@ class Memory:
 
 
 def waited_out(heard: Heard, granted: Grant) -> bool:
-    """Whether a missing keyframe is the camera's own: it was waited long enough, and nothing was lost on the way."""
+    """Whether a missing keyframe is the camera's own: it was waited long enough, media flowed to the end of it, and
+    nothing was lost on the way."""
     waited_s = heard.keyframe_wait_s
-    if waited_s is None or not _no_keyframe(heard) or heard.packets_lost:
+    if waited_s is None or not _no_keyframe(heard) or heard.packets_lost or heard.silent_s > FLOWS_S:
         return False
     return waited_s >= granted.need_s - CLOCK_STEP_S
 

@@ -8,7 +8,9 @@ import re
 from collections.abc import AsyncIterator
 
 import msgspec
+import pytest
 
+from streamwatch import memory
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import Reason
@@ -26,7 +28,9 @@ FIRST_S, MOST_S, DEADLINE_S = 0.2, 1.25, 0.5  # 10, 60 and 20
 
 
 @contextlib.asynccontextmanager
-async def smart_camera(keyframe_after_s: float | None, drops: int = 0, size: int = 200) -> AsyncIterator[str]:
+async def smart_camera(
+    keyframe_after_s: float | None, drops: int = 0, size: int = 200, stops_after_s: float = 60.0
+) -> AsyncIterator[str]:
     """After PLAY it sends pictures of that size, and a keyframe after that time or never; `drops` packets are lost."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,6 +60,8 @@ async def smart_camera(keyframe_after_s: float | None, drops: int = 0, size: int
                 if keyframe_after_s is not None and loop.time() - begun >= keyframe_after_s:
                     for packet in packetise([KEY], first=sequence):
                         writer.write(frame(packet))
+                    return
+                if loop.time() - begun >= stops_after_s:
                     return
                 writer.write(frame(rtp((INTER[-1] + bytes(size))[:size], sequence, sequence * 3600, marker=True)))
                 sequence += 1 if sequence > 100 else 1 + drops
@@ -156,6 +162,20 @@ async def test_what_was_lost_on_the_way_is_not_held_against_the_camera() -> None
     assert {look.reason for look in (counted, lossy, *looks)} == {Reason.MEDIA_NO_KEYFRAME}
     assert (counted.waited_out, lossy.waited_out) == (True, False)
     assert all("3 packets were lost" in look.detail and "next look" not in look.detail for look in looks)
+
+
+async def test_media_that_stopped_is_not_waited_for_and_not_held_against_the_camera(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Flowing is what counts: as long as it did teaches the next wait, and the silence after it nothing."""
+    monkeypatch.setattr(memory, "FLOWS_S", 0.1)
+    short = looker(most_s=FIRST_S)
+    async with smart_camera(None, stops_after_s=0.05) as url:
+        look = await short.look(ticket_of(url), Depth.STREAM)
+        again = await short.look(ticket_of(url), Depth.STREAM)
+
+    assert (look.reason, look.waited_out, again.waited_out) == (Reason.MEDIA_NO_KEYFRAME, False, False)
+    assert "next look" not in look.detail
 
 
 async def test_a_full_line_keeps_a_camera_at_the_first_wait_and_is_named() -> None:

@@ -65,6 +65,7 @@ class Heard:
     server: str | None = None
     parting_s: float = 0.0
     keyframe_wait_s: float | None = None
+    silent_s: float = 0.0  # at its end: a wait for a keyframe is one while media flows
     media_bytes: int = 0
     packets_lost: int = 0  # of the latest session's media
     remarks: Mapping[Reason, str] = field(default_factory=dict)
@@ -99,6 +100,7 @@ async def converse(
     timings: dict[str, float] = {}
     parting_s = 0.0
     waited_s: float | None = None
+    silent_s = 0.0
     while True:
         dialled = clock.monotonic()
         try:
@@ -127,13 +129,14 @@ async def converse(
             timings["total"] = _ms(told - begun)
             parting_s = clock.monotonic() - told
             waited_s = conversation.waited_s(told)
+            silent_s = told - connection.progressed_at
             break
         if tape is not None:
             tape.dialled(clock.monotonic())
     if tape is not None:
         tape.remarked(dialler.remarks)
     zero_us = clock.utc_us() - round(clock.monotonic() * US)
-    return heard_of(conversation, timings, parting_s, waited_s, dialler.remarks, zero_us)
+    return heard_of(conversation, timings, parting_s, waited_s, dialler.remarks, zero_us, silent_s)
 
 
 def _cnonce() -> str:
@@ -147,6 +150,7 @@ def heard_of(
     keyframe_wait_s: float | None = None,
     remarks: Mapping[Reason, str] = MappingProxyType({}),
     zero_us: int | None = None,
+    silent_s: float = 0.0,
 ) -> Heard:
     """What a conversation that is over brought, live or replayed.
 
@@ -164,6 +168,7 @@ def heard_of(
         server=conversation.server,
         parting_s=parting_s,
         keyframe_wait_s=keyframe_wait_s,
+        silent_s=silent_s,
         media_bytes=conversation.media_bytes,
         packets_lost=conversation.packets_lost,
         remarks=remarks,
