@@ -598,6 +598,12 @@ def test_gw_changes_its_timeout_from_setup_to_play() -> None:
     assert first.due is not None and 60 <= first.due <= 60.1
 
 
+def test_luckfox_names_its_ssrc_first() -> None:
+    """`ssrc=1A2B3C;RTP/AVP/TCP;unicast;interleaved=2-3` as Transport: read in any order, and the channels are theirs."""
+    setup = reply(3, "200 OK", "Session: 12", "Transport: ssrc=1A2B3C;RTP/AVP/TCP;unicast;interleaved=2-3")
+    seen(look(setup=setup, media=media(channel=2))[0], STATED)
+
+
 def test_luckfox_writes_a_blank_before_timeout() -> None:
     """`Session: 12; timeout=30`: read as 30 s."""
     talked, _ = look(

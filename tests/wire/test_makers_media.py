@@ -217,17 +217,27 @@ def test_tapo_sends_packets_of_10000_bytes(mtu: int) -> None:
 
 def test_any_header_extension() -> None:
     """An extension before the payload, as ONVIF's time of recording (0xABAC): passed over."""
-    onvif = struct.pack("!HH", 0xABAC, 3) + bytes(12)
-    seen(look(media=of_ours([changed(packet, first=0x90, extra=onvif) for packet in PACKETS]))[0])
-    sources = struct.pack("!II", 1, 2)
-    seen(look(media=of_ours([changed(packet, first=0x82, extra=sources) for packet in PACKETS]))[0])
+    onvif, sources = struct.pack("!HH", 0xABAC, 3) + bytes(12), struct.pack("!II", 1, 2)
+    for first, extra in ((0x90, onvif), (0x82, sources)):
+        talked, _ = look(media=of_ours([changed(packet, first=first, extra=extra) for packet in PACKETS]))
+        assert talked.keyframe is not None and talked.keyframe == look()[0].keyframe
 
 
 @pytest.mark.parametrize("padding", [1, 4, 255])
 def test_any_padding(padding: int) -> None:
     """Padding behind the payload: taken off."""
     tail = bytes(padding - 1) + bytes((padding,))
-    seen(look(media=of_ours([changed(packet, first=0xA0, tail=tail) for packet in PACKETS]))[0])
+    talked, _ = look(media=of_ours([changed(packet, first=0xA0, tail=tail) for packet in PACKETS]))
+    assert talked.keyframe is not None and talked.keyframe == look()[0].keyframe
+
+
+def test_any_other_payload_types_that_use_up_numbers() -> None:
+    """Metadata within the video's own numbering: no loss."""
+    mixed = []
+    for index, packet in enumerate(PACKETS):
+        mixed += [packet[:2] + struct.pack("!H", 100 + 2 * index) + packet[4:],
+                  struct.pack("!BBHII", 0x80, 107, 101 + 2 * index, 0, 7) + b"<xml/>"]  # fmt: skip
+    seen(look(media=of_ours(mixed))[0])
 
 
 @pytest.mark.parametrize("ssrc", [[7, 8], [9], list(range(1, 60))])
@@ -279,6 +289,17 @@ def test_ivel_sets_the_marker_where_it_does_not_belong(marked: str) -> None:
         for index, unit in enumerate(units)
     ]  # fmt: skip
     seen(look(media=of_ours(packets))[0])
+    point = [*SETS, RECOVERY_POINT, *(b"\x61" + unit[1:] for unit in BARE[0]), b"\x41\x9a\x00"]
+    refresh = [
+        rtp(
+            unit,
+            100 + index,
+            9000 * (index == len(point) - 1),
+            marker=marked == "every unit" and index < len(point) - 2,
+        )
+        for index, unit in enumerate(point)
+    ]
+    seen(look(media=of_ours(refresh))[0], STATED)
 
 
 # ---- H.264
@@ -339,6 +360,13 @@ def test_any_stream_without_idr_pictures() -> None:
 def test_any_odd_size(size: tuple[int, int]) -> None:
     """Sizes that are no multiple of 16, upright pictures, 1080 of 1088 coded lines: the size after cropping."""
     seen(look(media=of_ours(packetise(encode(*size, pictures=1))))[0], size)
+
+
+def test_any_stream_with_b_frames() -> None:
+    """Pictures that refer to later ones, sent out of their order in time: the keyframe is none the worse for them."""
+    pictures = encode(352, 288, pictures=12, extra="bframes=3:b-adapt=0:keyint=6:min-keyint=6:scenecut=0")
+    talked, _ = look(media=of_ours(packetise(pictures[1:], first=100)))
+    seen(talked, (352, 288))
 
 
 def test_any_size_that_changes_in_mid_stream() -> None:
