@@ -446,7 +446,7 @@ class Conversation:
     def _interleaved(self, data: bytes, now: float) -> None:
         media = self._leg.media
         if media is not None:
-            if rtcp.is_rtcp(data):  # RTCP that strays to the channel of RTP, or shares it
+            if len(data) > 1 and 192 <= data[1] <= 223:  # RTCP that strays to the channel of RTP, or shares it
                 self._hear(data, now)
             try:
                 media.packet(data)

@@ -73,17 +73,17 @@ class Exchange:
             return None
         self._heard = self._heard or (pending is not None and pending.headers.get("Authorization") is not None)
         self._pending = None
-        if reply.status == 200:
-            self._hear_session(reply.headers.get("Session"))
+        if reply.status == 200 and (stated := reply.headers.get("Session")) is not None:
+            self._hear_session(stated)
         return pending
 
-    def _hear_session(self, stated: str | None) -> None:
+    def _hear_session(self, stated: str) -> None:
         """The latest id holds, also one of before SETUP; a timeout holds on where a later reply leaves it out."""
-        session = parse_session(stated) if stated is not None else None
+        session = parse_session(stated)
         if session is None:
             return
         before = self.session
-        if before is not None and "timeout" not in (stated or "").lower():
+        if before is not None and "timeout" not in stated.lower():
             session = Session(session.id, before.timeout_s)
         self.session = session
 

@@ -51,9 +51,9 @@ class Feedback:
         self._media = media
         self._from_start = from_start
         self._reception = Reception()
-        self._requests = KeyframeRequests(media.track.feedback)
-        self._report_at: float | None = None
-        self._over_at: float | None = None
+        self._requests = KeyframeRequests(media.track.feedback) if media.track.feedback else None
+        self._report_at = inf
+        self._over_at = inf
         self._bytes = 0  # of media, when BYE was looked at
 
     @property
@@ -65,8 +65,8 @@ class Feedback:
     @property
     def due(self) -> float:
         """When something is to be done next; never is infinite."""
-        times = (self._report_at, self._requests.due, self._over_at)
-        return min((time for time in times if time is not None), default=inf)
+        request_at = inf if self._requests is None or self._requests.due is None else self._requests.due
+        return min(self._report_at, self._over_at, request_at)
 
     def hear(self, data: bytes, now: float) -> None:
         """A packet that came by our RTCP port or channel, or strayed to that of RTP."""
@@ -84,13 +84,14 @@ class Feedback:
 
     def flowing(self, now: float) -> None:
         """Media began to flow."""
-        self._requests.flowing(now)
-        if self._report_at is None:
+        if self._requests is not None:
+            self._requests.flowing(now)
+        if self._report_at == inf:
             self._report_at = now + rtcp.REPORT_INTERVAL_S
 
     def is_over(self, now: float) -> bool:
         """Whether the device has ended the stream: it said so, and nothing came since."""
-        if self._over_at is None or now < self._over_at:
+        if now < self._over_at:
             return False
         if self._media.bytes == self._bytes:
             return True
@@ -100,11 +101,13 @@ class Feedback:
 
     def packet(self, now: float) -> bytes | None:
         """The compound packet that is due by now, if one is."""
-        media, report_at = self._media, self._report_at
-        request = self._requests.take(self.ssrc, media.ssrc, now, begun=media.building)
-        if request is None and (report_at is None or now < report_at):
+        media, requests = self._media, self._requests
+        request = None
+        if requests is not None:
+            request = requests.take(self.ssrc, media.ssrc, now, begun=media.building)
+        if request is None and now < self._report_at:
             return None
-        if report_at is not None:
+        if self._report_at < inf:
             self._report_at = now + rtcp.REPORT_INTERVAL_S
         return rtcp.receiver_report(self.ssrc, self._report(now)) + (request or b"")  # RFC 4585 section 3.1: together
 

@@ -48,6 +48,7 @@ STATIC_VIDEO: Final = {
     34: ("H263", 90_000),
 }  # RFC 3551
 DEFAULT_CLOCK: Final = 90_000  # Hz, of every video payload in use
+NONE: Final[frozenset[str]] = frozenset()
 MAX_CLOCK: Final = 10_000_000  # Hz; a rate that is 0 or above is not believed
 
 _LINE = re.compile(r"[^\r\n]+")  # one after the other: 128 KiB may be 64 Ki of them
@@ -99,7 +100,7 @@ class VideoTrack:
         bytes, ...
     ] = ()  # NAL units; of mjpeg its frame header with the size; those in the stream win
     profile: str = PLAIN  # RTP/AVP or RTP/AVPF
-    feedback: frozenset[str] = frozenset()  # "nack pli", "ccm fir": how it may be asked for a keyframe
+    feedback: frozenset[str] = NONE  # "nack pli", "ccm fir": how it may be asked for a keyframe
 
 
 def parse_sdp(body: bytes) -> SessionDescription:
@@ -185,14 +186,14 @@ def _feedback(media: Media, number: int) -> frozenset[str]:
     A section of the profile with feedback that names none is taken to know PLI (GStreamer): asking in vain costs
     a few packets.
     """
-    known = {PICTURE_LOSS} if media.protocol.endswith("AVPF") else set()
+    known = {PICTURE_LOSS} if media.protocol.endswith("AVPF") else set[str]()
     for key, value in media.attributes:
         if key == "rtcp-fb":
             name, _, kind = value.partition(" ")
             words = " ".join(kind.lower().split()[:2])
             if name in {"*", str(number)} and words in {PICTURE_LOSS, FULL_INTRA}:
                 known.add(words)
-    return frozenset(known)
+    return frozenset(known) if known else NONE
 
 
 def _pairs(text: str) -> dict[str, str]:

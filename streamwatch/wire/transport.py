@@ -63,14 +63,11 @@ def asked(lower: Transport, port: int | None, profile: str = PLAIN) -> str:
 def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
     """A reply's Transport header. What it leaves out, or says in a way that makes no sense, is as it was asked for."""
     text = (value or "").lower()
-    names: dict[str, str] = {}
-    for parameter in text.split(";"):
-        name, _, stated = parameter.partition("=")
-        names.setdefault(name.strip(), stated)
-    found = _SSRC.fullmatch(names.get("ssrc", ""))
-    ssrc = (int(found[1], 16) or None) if found else None  # h264dvr announces 0 and sends another
     if "interleaved" in text or "rtp/avp/tcp" in text or "rtp/avpf/tcp" in text:
+        ssrc = _ssrc(_parameters(text)) if "ssrc" in text else None
         return Agreed(Transport.TCP, "multicast" in text, parse_channels(value), ssrc=ssrc)
+    names = _parameters(text)
+    ssrc = _ssrc(names)
     by_udp = not names.keys().isdisjoint(_BY_UDP) and ("client_port" in names or "server_port" in names)
     lower = Transport.UDP if by_udp else asked_for
     if lower is Transport.TCP:
@@ -82,6 +79,19 @@ def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
         source=names.get("source", "").strip() or None,
         ssrc=ssrc,
     )
+
+
+def _parameters(text: str) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for parameter in text.split(";"):
+        name, _, stated = parameter.partition("=")
+        names.setdefault(name.strip(), stated)
+    return names
+
+
+def _ssrc(names: dict[str, str]) -> int | None:
+    found = _SSRC.fullmatch(names.get("ssrc", ""))
+    return (int(found[1], 16) or None) if found else None  # h264dvr announces 0 and sends another
 
 
 def _pair(text: str | None) -> tuple[int, int] | None:
