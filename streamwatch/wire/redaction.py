@@ -24,7 +24,11 @@ _STRUCTURE: Final = frozenset(
 )
 _START_LINE = re.compile(r"((?:RTSP/1\.0 [0-9]{3}|[A-Z_]+ ))(.*?)((?: RTSP/1\.0)?\r?)", re.DOTALL)
 _ADDRESS = re.compile(r"(?<=//)[^\s\"<>]+")
-_PARAMETER = re.compile(r"(?i)([?&;](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)[^&;\s\"]+")
+# In a query, or as Xiongmai has it in a path: "/user=NAME_password=WORD_channel=1_stream=0.sdp?real_stream".
+_PARAMETER = re.compile(
+    r"(?i)([?&;/_](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)"
+    r"(?:(?!_(?:pass(?:word|wd)?|channel|stream)=)[^&;\s\"])+"
+)
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*")
 _REALM = re.compile(r"(?im)^(www-authenticate[ \t]*:.*?\brealm[ \t]*=[ \t]*)\"(?:[^\"\\\r\n]|\\.)*\"")
 # In a name at most 64 characters are looked through: a body of "serialserial…" must not cost its square.
