@@ -7,7 +7,8 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,33 @@ async def peer(script: Script = answers, context: ssl.SSLContext | None = None) 
         yield found
     finally:
         server.close()
+
+
+@contextlib.contextmanager
+def rude(context: ssl.SSLContext) -> Iterator[int]:
+    """Listens, answers OPTIONS by TLS, and then neither reads nor closes: no end of ours is ever answered."""
+    held: list[ssl.SSLSocket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    one = context.wrap_socket(listener.accept()[0], server_side=True)
+                    one.recv(65_536)
+                    one.sendall(PUBLIC)
+                    held.append(one)
+                except ssl.SSLError:  # it did not trust us
+                    continue
+                except OSError:
+                    return
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+    server.join(5)
+    for one in held:
+        one.close()
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
