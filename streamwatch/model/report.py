@@ -106,16 +106,22 @@ def encode(value: Round | Report) -> bytes:
 
 
 def decode_round(data: bytes) -> Round:
-    """Bytes as a Round. Raises msgspec.ValidationError or VersionError."""
-    value = _round_decoder.decode(data)
+    """Bytes as a Round. Raises msgspec.DecodeError or VersionError."""
+    try:
+        value = _round_decoder.decode(data)
+    except UnicodeDecodeError as error:  # msgspec lets it through
+        raise msgspec.DecodeError(f"a text that is not UTF-8: {error}") from None
     if value.v != WIRE_VERSION:
         raise VersionError(f"this build speaks Round version {WIRE_VERSION}, not {value.v}")
     return value
 
 
 def decode_report(data: bytes) -> Report:
-    """Bytes as a Report. Raises msgspec.ValidationError or VersionError."""
-    value = _report_decoder.decode(data)
+    """Bytes as a Report. Raises msgspec.DecodeError or VersionError."""
+    try:
+        value = _report_decoder.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"a text that is not UTF-8: {error}") from None
     if value.v != WIRE_VERSION:
         raise VersionError(f"this build speaks Report version {WIRE_VERSION}, not {value.v}")
     return value

@@ -117,6 +117,13 @@ def test_nonsense_is_refused_as_declared(data: bytes) -> None:
         decode_report(data)
 
 
+def test_a_text_that_is_no_utf8_is_refused_as_declared() -> None:
+    """A broken looker's report must not end the service that reads it."""
+    for decode in (decode_round, decode_report):
+        with pytest.raises(msgspec.DecodeError, match="UTF-8"):
+            decode(b"\x92\x01\xa1\xff")
+
+
 def test_no_repr_shows_a_password() -> None:
     """Tickets, rounds and cameras are logged and shown in tracebacks; the passwords in them are not."""
     ticket = Ticket(
