@@ -599,7 +599,7 @@ def test_gw_changes_its_timeout_from_setup_to_play() -> None:
 
 
 def test_luckfox_names_its_ssrc_first() -> None:
-    """`ssrc=1A2B3C;RTP/AVP/TCP;unicast;interleaved=2-3` as Transport: read in any order, and the channels are theirs."""
+    """`ssrc=1A2B3C;RTP/AVP/TCP;unicast;interleaved=2-3` as Transport: read in any order, on its channels."""
     setup = reply(3, "200 OK", "Session: 12", "Transport: ssrc=1A2B3C;RTP/AVP/TCP;unicast;interleaved=2-3")
     seen(look(setup=setup, media=media(channel=2))[0], STATED)
 

@@ -14,9 +14,12 @@ from streamwatch.errors import Reason, Step
 from streamwatch.model.look import Depth
 from streamwatch.model.report import Credentials
 from streamwatch.wire.conversation import Ask, Conversation
+from streamwatch.wire.redaction import masked_url
+from streamwatch.wire.transcript import dump
 from tests.wire.camera import URL, reply
 from tests.wire.makers import look, seen
 from tests.wire.test_conversation import CREDENTIALS, GOOD, challenge, failed, requests, shifted, talk
+from tests.wire.test_transcript import record
 
 NEW = 'WWW-Authenticate: Digest realm="r", nonce="n2", qop="auth"'
 AFTER = shifted(GOOD.parts, 1, 0)[1:]  # the replies to a look whose DESCRIBE had to be sent twice
@@ -217,6 +220,30 @@ def test_tplink_wants_no_password_in_the_request_line(url: str) -> None:
     talked, sent = talk(GOOD.options, challenge(2), *AFTER, url=url)
     seen(talked)
     assert not any("@" in text for text in sent) and 'username="admin"' in sent[2]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "rtsp://192.0.2.7/user=tema_password=s3cret_x/y_channel=0_stream=1&onvif=0.sdp?real_stream",
+            "rtsp://192.0.2.7/user=***_password=***_channel=0_stream=1&onvif=0.sdp?real_stream",
+        ),
+        (
+            "rtsp://192.0.2.7:554/user=tema&password=s3cret&channel=1&stream=0.sdp?",
+            "rtsp://192.0.2.7:554/user=***&password=***&channel=1&stream=0.sdp?",
+        ),
+    ],
+)
+def test_h264dvr_has_name_and_password_in_its_path(url: str, shown: str) -> None:
+    """`/user=NAME_password=WORD_channel=1_stream=0.sdp` (雄迈): asked for as it is, and masked wherever it is shown."""
+    assert masked_url(url) == shown
+    talked, sent = look(url=url, describe=reply(2, "404 Not Found"), setup=b"", play=b"", media=b"")
+    assert sent[1].startswith(f"DESCRIBE {url} ")
+    assert talked.failure is not None and "s3cret" not in talked.failure.detail
+    _, recorder = record(GOOD.options, reply(2, "404 Not Found"), ask=Ask(url, Depth.STREAM))
+    kept = dump(recorder)
+    assert "s3cret" not in kept and "tema" not in kept
 
 
 def test_any_device_that_asks_for_basic_alone() -> None:
