@@ -23,7 +23,6 @@ SLICE_IDR: Final = 5
 SEI: Final = 6
 SPS: Final = 7
 PPS: Final = 8
-DELIMITER: Final = 9
 SEI_RECOVERY_POINT: Final = 6  # clause D.1.1, and H.265's D.2.1
 SEI_HEAD: Final = 256  # bytes of a unit that are looked into: a recovery point comes before long user data
 I_SLICES: Final = frozenset({2, 4, 7, 9})  # table 7-6: I and SI, alone or in a picture of their kind only

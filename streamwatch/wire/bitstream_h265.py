@@ -22,7 +22,6 @@ LAST_SLICE: Final = 31  # 22 to 31 are reserved for slices
 VPS: Final = 32
 SPS: Final = 33
 PPS: Final = 34
-DELIMITER: Final = 35
 END_OF_SEQUENCE: Final = 36
 END_OF_STREAM: Final = 37
 PREFIX_SEI: Final = 39

@@ -343,12 +343,13 @@ def test_the_interleaved_mode_is_read_where_nobody_interleaves(first: int) -> No
 def test_packets_of_several_times_hold_units_of_several_pictures(width: int) -> None:
     """MTAP16 and MTAP24: by their numbers, and each with a time of its own."""
     first, second = vcl(SLICED[0]), vcl(SLICED[1])
-    units = [(3, 3600, second[0]), (0, 0, SLICED[0][0]), (1, 0, SLICED[0][1]), (2, 0, first[0])]
-    early = multi_time(units[1:], 7, width)
-    late = multi_time([(0, 0, first[1]), (2, 3600, second[0]), (1, 0, first[2])], 10, width)
-    units = run([rtp(early, 1, 900), rtp(late, 2, 900)])
-    (unit,) = units
-    assert (vcl(units_of(unit.data)), unit.timestamp) == (first, 900)
+    units = [(2, 0, first[0]), (0, 0, SLICED[0][0]), (1, 0, SLICED[0][1])]
+    early = multi_time(units, 7, width)
+    late = multi_time(
+        [(0, 0, first[1]), (1, 0, first[2]), *((2 + at, 3600, unit) for at, unit in enumerate(first))], 10, width
+    )
+    units = run([rtp(early, 1, 900), rtp(late, 2, 900), rtp(second[0], 3, 8100)])
+    assert [(vcl(units_of(unit.data)), unit.timestamp) for unit in units] == [(first, 900), (first, 4500)]
 
 
 def test_interleaved_units_cost_their_picture() -> None:
@@ -358,6 +359,8 @@ def test_interleaved_units_cost_their_picture() -> None:
     depacketiser = H264Depacketiser()
     packets = [rtp(piece, 1 + index, 0, marker=index == 2) for index, piece in enumerate(payloads)]
     assert run(packets, depacketiser) == [] and depacketiser.malformed == 1
+    run([rtp(b"\x7d\x45\x00\x01" + IDR, 4, 1)], depacketiser)  # a number, and not the first fragment
+    assert depacketiser.malformed == 2
 
 
 def test_a_gradual_refresh_is_seen_to_be_one() -> None:

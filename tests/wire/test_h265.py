@@ -304,6 +304,7 @@ PIECES = fragments(IDR, 500)
         pytest.param([b"\x28"], id="unit of one byte"),
         pytest.param([b"\x64\x01" + IDR, b"\x66\x01", b"\x7e\x01" + IDR], id="PACI and unspecified types"),
         pytest.param([b"\x64\x01", b"\x64\x01\x64\x00\x02", b"\x64\x01\x29\xf0\x01"], id="PACI of nothing"),
+        pytest.param([b"\x64\x01" + b"\x64\x00" * 30_000], id="PACI of PACI"),
     ],
 )
 def test_broken_payloads_cost_their_picture_only(payloads: list[bytes]) -> None:

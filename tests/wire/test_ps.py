@@ -105,21 +105,22 @@ def test_times_have_33_bits(pts: int) -> None:
 def test_a_map_names_the_first_video_and_chooses_it() -> None:
     """Behind descriptors of any length (Hikvision writes its own), without a look at its CRC."""
     stream = ProgramStream()
-    about, each = bytes.fromhex("400e484b0000179d3eb4600000ffffff"), bytes.fromhex("420e0000a021050002d0121c3f001c21")
+    about, each = bytes.fromhex("400e484b0000179d3eb4600000ffffff"), bytes.fromhex("420e0000a0211be0000002d0121c3f00")
     given = program_map((0x90, 0xC0), (H265, 0xE1), (H264, 0xE0), about=about, each=each)
     found = stream.push(pack() + given + packet(b"no", code=0xE0) + packet(b"picture", code=0xE1) + pack())
     assert (stream.stream_type, [piece.data for piece in found], stream.malformed) == (H265, [b"picture"], 0)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", bytes(5), b"\xe0\xff\xff\xff\x00\x00", b"\xe0\xff\x00\x00\xff\xff", b"\xe0\xff\x00\x00\x00\x04\x1b\xe0"],
-)
-def test_maps_that_break_off_name_nothing(body: bytes) -> None:
-    """Lengths that lead out of them."""
+def test_maps_that_break_off_name_nothing() -> None:
+    """A map cut at each byte, lengths that lead out of it, and one that is longer than any: nobody waits for its end."""
+    whole = program_map((0x90, 0xC0), (H264, 0xE0), about=b"about")[6:]
+    for body in (*(whole[:cut] for cut in range(len(whole))), b"\xe0\xff\xff\xff\x00\x00", b"\xe0\xff\x00\x00\xff\xff"):
+        stream = ProgramStream()
+        stream.push(sized(0xBC, body) + packet(VIDEO))
+        assert stream.stream_type is None or len(body) >= len(whole) - 6
     stream = ProgramStream()
-    stream.push(sized(0xBC, body) + packet(VIDEO))
-    assert stream.stream_type is None
+    stream.push(sized(0xBC, bytes(5000), 60_000))
+    assert len(stream._buffer) == 0
 
 
 def test_what_is_missing_costs_the_rest_of_its_packet() -> None:
@@ -128,6 +129,9 @@ def test_what_is_missing_costs_the_rest_of_its_packet() -> None:
     assert [piece.data for piece in stream.push(packet(b"one", length=0) + pack())] == [b"one"]
     stream.push(packet(b"audio", code=0xC0, length=40_000))
     stream.lose()
+    assert stream.push(pack() + b"\x00\x00\x01") == []
+    stream.lose()
+    assert stream.push(b"\xe0\x00\x00\x80\x00\x00no packet") == []
     found = stream.push(b"picture's rest\x00\x00\x01\x65" + packet(b"three") + pack())
     assert [piece.data for piece in found] == [b"three"] and stream.malformed == 0
 
@@ -205,6 +209,7 @@ def test_a_keyframe_comes_out_whole(codec: str, mtu: int, size: int) -> None:
     assert [[unit for unit in units_of(unit.data) if unit in written[0]] for unit in units] == [
         [unit for unit in written[0] if codec == "h265" or unit[0] & 0x1F != 6]
     ] * 2
+    assert all(unit.data == annex_b(units_of(unit.data)) for unit in units)  # no zeros behind any
     assert [unit.timestamp for unit in units] == [0, 2 * 3600]
     assert (depacketiser.codec, depacketiser.broken, depacketiser.malformed) == (codec, 0, 0)
     assert depacketiser.size_of(units[0].sps).width == 320
@@ -256,6 +261,16 @@ def test_any_single_loss_gives_the_next_whole_keyframe_and_never_a_damaged_one(c
             found = run(kept)
             assert found or lost > len(packets) // 2
             assert all(unit.data == expected[unit.timestamp] for unit in found)
+
+
+@pytest.mark.parametrize("codec", OF)
+def test_a_loss_within_the_head_of_a_unit_costs_the_unit(codec: str) -> None:
+    """What comes behind it is not its rest."""
+    packets = packetise(program([*OF[codec], *OF[codec][:2]], TYPES[codec]), mtu=9)
+    expected = {unit.timestamp: unit.data for unit in run(packets)}
+    for lost in range(40):
+        for unit in run([*packets[:lost], *packets[lost + 1 :]]):
+            assert unit.data == expected[unit.timestamp]
 
 
 @pytest.mark.parametrize("codec", OF)

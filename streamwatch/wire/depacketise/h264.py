@@ -129,8 +129,8 @@ class H264Depacketiser(Pictures):
         return kind, bytes((payload[0] & 0xE0 | kind,)), payload[2:]
 
     def _non_slice(self, kind: int, unit: bytes) -> None:
-        if not bitstream.SEI <= kind <= bitstream.DELIMITER:
-            return
+        if not bitstream.SEI <= kind <= bitstream.PPS:
+            return  # a delimiter says nothing that the next slice does not say
         if self._has_slice:
             self._hold(kind, unit)
             return
@@ -143,7 +143,7 @@ class H264Depacketiser(Pictures):
                 self._keep(unit)  # the decoder wants to see it too
             elif at_once is not None:
                 self.gradual += 1
-        elif kind != bitstream.DELIMITER:
+        else:
             self._keep_parameter_set(unit, in_band=True)
 
     def _begin_slice(self, kind: int, head: bytes) -> bool:

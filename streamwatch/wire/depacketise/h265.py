@@ -27,7 +27,6 @@ _IRAP: Final = frozenset(range(bitstream_h265.BLA_W_LP, bitstream_h265.CRA + 1))
 _ENDS: Final = frozenset(
     {bitstream_h265.END_OF_SEQUENCE, bitstream_h265.END_OF_STREAM}
 )  # what a picture does not go on behind
-_BEGINS: Final = frozenset({bitstream_h265.DELIMITER, bitstream_h265.PREFIX_SEI})  # besides parameter sets
 _SEVERAL_STREAMS: Final = frozenset({"MRST", "MRMT"})  # section 7.1: sub-layers in RTP streams of their own
 
 
@@ -131,7 +130,7 @@ class H265Depacketiser(Pictures):
         return kind, header, payload[3 + DON if self._numbered else 3 :]
 
     def _non_slice(self, kind: int, unit: bytes) -> None:
-        begins = kind in self._SETS or kind in _BEGINS
+        begins = kind in self._SETS or kind == bitstream_h265.PREFIX_SEI
         if not begins and kind not in _ENDS:
             return
         if self._has_slice and begins:
