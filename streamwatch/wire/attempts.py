@@ -34,6 +34,10 @@ class Attempts:
             self._given_up = self.current, failure
             self.current, self._other = self._other, None
 
+    def keep_to_tcp(self) -> None:
+        """From here on the connection is by TLS: pictures by UDP would be in the clear."""
+        self.current, self._other = Transport.TCP, None
+
     def verdict(self, failure: LookFailure) -> LookFailure:
         """The look's failure, when the present transport failed as well: the attempt that got further tells the reason.
 

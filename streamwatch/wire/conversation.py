@@ -5,37 +5,35 @@ holds the deadlines, and says farewell. Whatever a peer does ends in `keyframe`,
 
 Media comes interleaved in the connection (TCP) or as datagrams (UDP). A transport that the device refuses, or accepts
 and then sends nothing by, is given up for the other one: after a refusal in the same connection (RFC 2326 section
-10.4), after silence in a new one, as many devices misbehave on a second SETUP in a session that plays.
+10.4), after silence in a new one, as many devices misbehave on a second SETUP in a session that plays. Where a device
+sends us on (`redirect`), all begins anew in a connection to the other address.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from math import inf
 from typing import Final
 
 from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.model.look import Depth, Transport
 from streamwatch.wire import rtcp, sdp, transport
 from streamwatch.wire.ask import Ask as Ask
-from streamwatch.wire.attempts import Attempts
 from streamwatch.wire.auth import Authenticator
 from streamwatch.wire.leg import Leg
 from streamwatch.wire.media import Keyframe as Keyframe
-from streamwatch.wire.media import Media
-from streamwatch.wire.missing import blamed, no_data, no_keyframe
-from streamwatch.wire.redirect import Route, plain
+from streamwatch.wire.missing import blamed, no_data
+from streamwatch.wire.outcome import Outcome
+from streamwatch.wire.redirect import plain
 from streamwatch.wire.refusals import METHODS, refusal_of
 from streamwatch.wire.rtsp import Closed, Event, Interleaved, Request, Response
 from streamwatch.wire.upkeep import Datagram, Upkeep
-from streamwatch.wire.url import parse_address
 
 MAX_SERVER_NAME: Final = 128  # characters
 SESSION_NOT_FOUND: Final = 454
 
 
-class Conversation:
+class Conversation(Outcome):
     """Feed it what arrives, send what it returns. `finished` once `keyframe`, `failure`, or depth reach is settled.
 
     After every call see what it wants: `redial`: farewell, close, connect to `url` and `start` again; `wants_ports`:
@@ -49,105 +47,13 @@ class Conversation:
     Raises UsageError where the address cannot be used; afterwards nothing that a peer sends raises.
     """
 
-    def __init__(self, ask: Ask, cnonce: Callable[[], str], patience_s: float | None = None, ends: float = inf) -> None:
-        address = parse_address(ask.url)
-        credentials = ask.credentials or address.credentials
-        self.step = Step.OPTIONS
-        self.finished = False
-        self.failure: LookFailure | None = None
-        self.keyframe: Keyframe | None = None
-        self.media_flowed = False
-        self.codec: str | None = None
-        self.width: int | None = None
-        self.height: int | None = None
-        self.transport: str | None = None  # tcp, udp or http, of the latest session
-        self.server: str | None = None
-        self.timings_ms: dict[str, float] = {}  # of the steps of the latest connection
-        self.progress = 0
-        self.parted = False  # after `farewell`: the peer answered it, or closed
-        self.redial = False
-        self.wants_ports = False
-        self.hastened = False  # for the shell to take back
-        self.source: str | None = None  # the address that the device says its datagrams come from
-        self.kernel_dropped = 0  # datagrams that our own machine threw away
-        self._ask = ask
-        self._patience_s = patience_s
-        self._ends = ends
-        self._cnonce = cnonce
-        self._secret = credentials is not None
-        self._route = Route(address)
-        self._at_home = Authenticator(credentials, address.origin, cnonce, allow_basic=ask.allow_basic)
-        self.auth = self._at_home  # for whom we talk to
-        # who wants TLS gets no pictures by UDP in the clear, unless that is what was asked for
-        by_tls = ask.transport is Transport.AUTO and address.origin.scheme == "rtsps"
-        self._attempts = Attempts(Transport.TCP if by_tls else ask.transport, ask.prefer)
-        self._hung_up = False  # behind a challenge, which is answered in the next connection
-        self._earlier_bytes = 0
-        self._leg = Leg(self.auth, ask.user_agent, address, cnonce)
-
-    @property
-    def url(self) -> str:
-        """Whom to connect to, without credentials: the address asked for, or where it was sent on to."""
-        return self._route.address.url
-
-    @property
-    def media_bytes(self) -> int:
-        """RTP packets of our channels and ports."""
-        media = self._leg.media
-        return self._earlier_bytes + (media.bytes if media is not None else 0)
-
-    @property
-    def packets_lost(self) -> int:
-        """Of the latest session's media, on the way to us."""
-        media = self._leg.media
-        return media.tracker.lost if media is not None else 0
-
-    @property
-    def due(self) -> float | None:
-        """When `tick` wants to be called; None as long as nothing but the peer matters."""
-        if self.step is not Step.FIRST_KEYFRAME or self.finished or self.redial:
-            return None
-        due = self._leg.due
-        return due if due < inf else None
-
-    @property
-    def keyframe_until(self) -> float:
-        """When `timeout` falls because media flows and no keyframe comes; never, as long as none flows."""
-        if self.step is not Step.FIRST_KEYFRAME or not self.media_flowed:
-            return inf
-        return self._leg.begun + self._ask.keyframe_s
-
-    def waited_s(self, now: float) -> float | None:
-        """How long media has flowed without a keyframe, or until it came; None where none did."""
-        return now - self._leg.begun if self.step is Step.FIRST_KEYFRAME and self.media_flowed else None
-
-    def clock_offset_ms(self, zero_us: int) -> float | None:
-        """The device's clock in its sender reports, minus ours; None where it told no date.
-
-        `zero_us` is what our own clock showed (UTC, microseconds) when the monotonic one stood at zero.
-        """
-        leg = self._leg
-        if leg.feedback is None or leg.media is None:
-            return None
-        return leg.feedback.clock.offset_ms(leg.media.ssrc, zero_us)
-
-    @property
-    def clock_drift_ppm(self) -> float | None:
-        """How much faster the device's media clock runs than its own NTP; None where no two reports tell."""
-        leg = self._leg
-        if leg.feedback is None or leg.media is None:
-            return None
-        return leg.feedback.clock.drift_ppm(leg.media.ssrc, leg.media.track.clock_rate)
-
-    # ---- what the shell says
-
     def start(self, now: float) -> bytes:
         """The first bytes to send in a connection that is up at `now` (seconds, monotonic)."""
         if self.redial:
             self._earlier_bytes = self.media_bytes
             self.redial = self.parted = self.wants_ports = False
             self.timings_ms.clear()
-            if not self._hung_up:
+            if not self._leg.hung_up:
                 self.auth.renew()
             self._leg = Leg(self.auth, self._ask.user_agent, self._route.address, self._cnonce)
         self._enter(Step.OPTIONS, self.url, now)
@@ -251,23 +157,6 @@ class Conversation:
             leg = self._leg
             self._change(no_data(f"for {now - leg.begun:.1f} s", bye=leg.bye))
 
-    def timeout(self, now: float) -> None:
-        """The shell's deadline fell at `now`, for one silent step or for the whole look."""
-        leg = self._leg
-        if self.finished:
-            return
-        if self.step is not Step.FIRST_KEYFRAME:
-            self._fail(LookError(Reason.NET_TIMEOUT, f"no whole answer to {METHODS.get(self.step, self.step.value)}"))
-        elif leg.media is not None and leg.media.flowed:
-            self._fail(no_keyframe(leg.media, now - leg.begun, bye=leg.bye))
-        else:
-            self._fail(no_data("", bye=leg.bye))
-
-    def abort(self, error: LookError) -> None:
-        """The shell's own bad news (refused, reset, our own limit): the failure, unless the look is settled."""
-        self._leg.set_up = False
-        self._fail(error)
-
     def farewell(self) -> bytes:
         """TEARDOWN where a session is open, else b"". Call it once, when finished; its reply turns on `parted`."""
         if not self._leg.set_up or self.parted:
@@ -309,7 +198,7 @@ class Conversation:
             self._change(error)
         elif leg.exchange.is_first_answer and event.clean and not self._hung_up:
             # VStarcam closes behind its 401 (retina #45): the answer goes into a new connection, and counts as a try
-            self._hung_up = self.redial = True
+            self._hung_up = leg.hung_up = self.redial = True
             self.auth.refusals += 1
         else:
             raise error
@@ -439,6 +328,8 @@ class Conversation:
         route.follow(location, what)
         elsewhere = route.address.origin
         self.auth = Authenticator(None, elsewhere, self._cnonce) if route.away else self._at_home
+        if elsewhere.scheme == "rtsps" and self._ask.transport is Transport.AUTO:
+            self._attempts.keep_to_tcp()
         self.redial = True
 
     # ---- media
@@ -452,31 +343,6 @@ class Conversation:
                 media.packet(data)
             finally:
                 self._look_at(media, now)
-
-    def _hear(self, data: bytes, now: float) -> None:
-        """RTCP."""
-        feedback = self._leg.feedback
-        if feedback is not None:
-            feedback.hear(data, now)
-            self.hastened = self.hastened or feedback.bye
-
-    def _look_at(self, media: Media, now: float) -> None:
-        """What the packets so far came to."""
-        if media.flowed and not self.media_flowed:
-            self.media_flowed = True
-            self._leg.flowing(now)
-            self.hastened = self.hastened or bool(media.track.feedback)
-        if media.size is not None:
-            self.width, self.height = media.size
-            self.codec = media.codec
-        if media.keyframe is not None and self.keyframe is None:
-            self.keyframe = media.keyframe
-            if self.step is Step.FIRST_KEYFRAME:
-                self._arrived(now)
-
-    def _arrived(self, now: float) -> None:
-        self.timings_ms[Step.FIRST_KEYFRAME.value] = (now - self._leg.begun) * 1000
-        self.finished = True
 
     # ---- requests
 
@@ -492,19 +358,6 @@ class Conversation:
             leg = self._leg
             return [("Transport", transport.asked(self._attempts.current, leg.port, leg.profile))]
         return [("Range", "npt=0.000-")] if step is Step.PLAY else []
-
-    def _fail(self, error: LookError) -> None:
-        if self.finished:
-            self.parted = True
-            return
-        if self._leg.media is not None:
-            self.codec = self._leg.media.codec
-        error = blamed(error, self.kernel_dropped)
-        failure = LookFailure(error.reason, error.step or self.step, self._route.told + error.detail)
-        self.failure = self._attempts.verdict(failure)
-        self.keyframe = None
-        self.redial = self.wants_ports = False
-        self.finished = True
 
 
 _AFTER: Final[dict[Step, Callable[[Conversation, Response, float], None]]] = {

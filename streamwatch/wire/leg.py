@@ -33,6 +33,7 @@ class Leg:
         "datagrams",
         "exchange",
         "feedback",
+        "hung_up",
         "media",
         "name",
         "parser",
@@ -55,6 +56,7 @@ class Leg:
         self.begun = 0.0  # when the present step's first request left
         self.set_up = False  # a session is open
         self.refused = False  # a transport, here
+        self.hung_up = False  # the device, behind a challenge
         self.renewed = False  # a session that the device did not know any more
         self.patient_until: float | None = None
         self.track_url = self.play_url = address.url

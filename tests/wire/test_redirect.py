@@ -220,6 +220,17 @@ def test_a_transport_given_up_stays_so_after_a_hop() -> None:
     assert talked.wants_ports and not talked.finished
 
 
+@pytest.mark.parametrize("prefer", [Transport.TCP, Transport.UDP])
+def test_behind_tls_no_picture_comes_in_the_clear(prefer: Transport) -> None:
+    """Sent on to rtsps: interleaved, and nothing else, whatever was preferred; where UDP was asked for it stays so."""
+    talked, _ = talk(GOOD.options, moved(2, "rtsps://192.0.2.7/x"), prefer=prefer)
+    sent = again(talked, *GOOD.parts[:2], reply(3, "461 No"))
+    assert "RTP/AVP/TCP" in sent[2] and failed(talked) == (Reason.RTSP_TRANSPORT, Step.SETUP)
+    pinned, _ = talk(GOOD.options, moved(2, "rtsps://192.0.2.7/x"), transport=Transport.UDP)
+    again(pinned, *GOOD.parts[:2])
+    assert pinned.wants_ports
+
+
 def test_a_redirect_without_location_is_refused() -> None:
     """But OPTIONS may be answered with anything."""
     for place in (1, 2, 3):
