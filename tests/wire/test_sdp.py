@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamwatch.errors import LookError, Reason
-from streamwatch.wire import bitstream
 from streamwatch.wire.sdp import MAX_MEDIA, VideoTrack, base_url, control_url, parse_sdp, pick_video
 from streamwatch.wire.url import Origin
 
@@ -21,32 +19,6 @@ URL = "rtsp://192.0.2.7/live"
 def video(*lines: str) -> VideoTrack:
     """The track of a description of these lines."""
     return pick_video(parse_sdp("\r\n".join(["v=0", *lines, ""]).encode("latin-1")))
-
-
-@pytest.mark.parametrize(
-    ("file", "codec", "payload_type", "size", "control"),
-    [
-        ("anpviz_sdp", "h264", 96, (704, 576), "trackID=1"),
-        ("bunny_describe", "h264", 97, (240, 160), "trackID=2"),
-        ("dahua_describe_h264_aac_onvif", "h264", 96, (704, 480), "trackID=0"),
-        ("foscam_describe", "h264", 96, (1280, 720), "track1"),
-        ("geovision_sdp", "h264", 105, (2688, 1520), "rtsp://192.168.5.237/media/video1/video"),
-        ("h264dvr_describe", "h264", 96, None, "trackID=3"),
-        ("reolink_describe", "h264", 96, (2560, 1440), "trackID=1"),
-        ("tplink_sdp", "h265", 96, None, "track1"),
-    ],
-)
-def test_real_descriptions(
-    shared_data: Path, file: str, codec: str, payload_type: int, size: tuple[int, int] | None, control: str
-) -> None:
-    """Codec, payload type, size by its parameter sets, and control of recorded devices."""
-    data = (shared_data / "rtsp" / "retina" / f"{file}.txt").read_bytes()
-    track = pick_video(parse_sdp(data[max(0, data.find(b"v=0")) :]))
-    assert (track.codec, track.payload_type, track.control, track.clock_rate) == (codec, payload_type, control, 90_000)
-    if size is not None:
-        found = bitstream.parse_sps(track.parameter_sets[0])
-        assert (found.width, found.height) == size
-        assert len(track.parameter_sets) == 2
 
 
 H264 = "a=rtpmap:96 H264/90000"
