@@ -359,7 +359,7 @@ def test_interleaved_units_cost_their_picture() -> None:
     depacketiser = H264Depacketiser()
     packets = [rtp(piece, 1 + index, 0, marker=index == 2) for index, piece in enumerate(payloads)]
     assert run(packets, depacketiser) == [] and depacketiser.malformed == 1
-    run([rtp(b"\x7d\x45\x00\x01" + IDR, 4, 1)], depacketiser)  # a number, and not the first fragment
+    run([rtp(b"\x7d\x45\x00\x20" + IDR, 4, 1)], depacketiser)  # a number, and not the first fragment
     assert depacketiser.malformed == 2
 
 
