@@ -23,6 +23,7 @@ from tests.ingest.tls_camera import (
     run,
     serving,
     settled,
+    silent,
 )
 
 AUTHORITY = certificate(authority=True)
@@ -222,11 +223,6 @@ async def test_short_keys_of_old_cameras_are_taken_but_not_by_strict(tmp_path: P
     assert failure is not None
     assert failure.reason is Reason.TLS_UNTRUSTED
     assert "key too weak" in failure.detail
-
-
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Takes the hello and says nothing."""
-    await reader.read()
 
 
 async def resetting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

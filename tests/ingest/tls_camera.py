@@ -56,6 +56,11 @@ async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.read()
 
 
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes the hello and says nothing."""
+    await reader.read()
+
+
 @contextlib.asynccontextmanager
 async def peer(script: Script = answers, context: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     """Listens on 127.0.0.1; every connection runs the script, then it is closed."""
@@ -143,7 +148,9 @@ def left(*ports: int) -> tuple[int, int]:
             inodes.add(str(one.readlink()).removeprefix("socket:[").removesuffix("]"))
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     dialled = sum(row[9] in inodes and int(row[2].rpartition(":")[2], 16) in ports for row in rows)
-    tasks = sum("peer." not in getattr(one.get_coro(), "__qualname__", "") for one in asyncio.all_tasks())
+    theirs = ("peer.", "fronted.", "Front.")
+    names = [getattr(one.get_coro(), "__qualname__", "") for one in asyncio.all_tasks()]
+    tasks = sum(not name.startswith(theirs) for name in names)
     return dialled, tasks
 
 
