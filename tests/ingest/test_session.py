@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+import uvloop
 
 from streamwatch.clock import SystemClock
 from streamwatch.errors import Reason, Step
+from streamwatch.ingest.connection import TURN_BYTES, Connection
 from streamwatch.ingest.session import Heard, Limits, converse
 from streamwatch.model.look import Depth
 from streamwatch.net.address import Guard, parse_networks
@@ -169,3 +172,45 @@ async def test_a_cancelled_look_closes_its_socket() -> None:
         task.cancel()
         async with asyncio.timeout(5):
             await gone.wait()
+
+
+def test_a_flood_is_taken_a_piece_a_turn() -> None:
+    """Of who sends as fast as it can a piece is taken in a turn of the loop, and every other look has its turn between;
+    nothing is lost or taken twice."""
+    heard, taken = uvloop.run(_flooded())  # the service's own loop, which reads 256 KB 32 times in a turn
+
+    assert heard.failure is not None
+    assert heard.failure.reason is Reason.RTSP_PROTOCOL
+    assert max(size for _, size in taken) <= TURN_BYTES
+    assert sum(size for _, size in taken) >= 2**20
+    turns = Counter(turn for turn, size in taken if size)
+    assert max(turns.values()) <= 2  # the last one of what was read, and the first one of what is read then
+
+
+async def _flooded() -> tuple[Heard, list[tuple[int, int]]]:
+    """What became of the look, and what was taken in which turn of the loop: bytes."""
+
+    async def flooding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n" + (b"$\x07\xff\xff" + bytes(65_535)) * 96)
+        await writer.drain()
+
+    turns, pieces = [0], list[tuple[int, int]]()
+    take = Connection._take
+
+    def counted(self: Connection, data: bytes) -> None:
+        pieces.append((turns[0], len(data)))
+        take(self, data)
+
+    async def turn() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "_take", counted)
+        async with device(flooding) as url:
+            heard = await hear(url)
+    turning.cancel()
+    return heard, pieces
