@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 import uvloop
 
+from benchmarks.crowd import Patience, Seen, hostile, rig
 from streamwatch.errors import Reason
 from streamwatch.simulator.hostile.corpus import CORPUS
-from tests.ingest.hostile_rig import Patience, Seen, hostile, rig
 
+CACHE = Path(__file__).resolve().parents[2] / ".run" / "farm-cache"  # kept between runs
 AT_ONCE = 60
 CUTS = 40  # connections of each way to end a conversation in the middle
 PATIENCE = Patience(connect_s=1.0, step_s=1.0, keyframe_s=1.5, total_s=3.0)
@@ -19,7 +21,7 @@ CUT = ("cut_fin", "cut_rst", "cut_half")
 
 async def _look_at_all(*arguments: str, times: int = 1) -> list[Seen]:
     turns = asyncio.Semaphore(AT_ONCE)
-    with hostile(*arguments) as targets:
+    with hostile(CACHE, *arguments) as targets:
         async with rig(PATIENCE) as ours:
 
             async def look(number: int) -> Seen:

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from benchmarks.crowd import Patience, Rig, Seen, Target, hostile, process, rig
 from streamwatch.errors import Reason, Step
 from streamwatch.model.look import Transport
 from streamwatch.model.report import Credentials
-from tests.ingest.hostile_rig import CACHE, Patience, Rig, Seen, Target, hostile, process, rig
 
+CACHE = Path(__file__).resolve().parents[2] / ".run" / "farm-cache"  # kept between runs
 SCALE = int(os.environ.get("STREAMWATCH_GOAL_SCALE", "1"))
 FULL = SCALE >= 20
 # A look's own limits, at full counts; a tenth where there are a twentieth of the cameras.
@@ -26,7 +27,7 @@ ROUNDS = 2  # with and without hostile cameras by turns, so that a slow minute o
 MOST = 1.2  # of the healthy cameras' p99
 # Of 150 looks the p99 is the second slowest, and a machine that tests run on stalls that long by itself; at full counts
 # it is the thirtieth slowest of 3,000, and nothing is allowed for.
-JITTER_MS = 0.0 if FULL else 100.0
+JITTER_MS = 0.0 if FULL else 250.0
 RSS_KB = 1024  # a live session
 SESSIONS = 100 * SCALE
 SILENT = ("connect", "options", "describe", "setup", "play")
@@ -41,12 +42,12 @@ def p99_ms(looks: list[Seen]) -> float:
 def test_r15_hostile_cameras_cost_their_own_look_only(tmp_path: Path) -> None:
     """Setup: 2,000 cameras, the looker with its decoders, looks spread over a minute. Fault: a quarter of the cameras
     is hostile, in every way of the corpus. Bound: each hostile look ends within its deadline + 0.5 s, with the reason
-    that it deserves; the healthy ones' p99 is at most 1.2 x that without hostile ones (+ 100 ms where only 100 cameras
+    that it deserves; the healthy ones' p99 is at most 1.2 x that without hostile ones (+ 250 ms where only 100 cameras
     are looked at); at most 1 MiB a live session; descriptors and tasks as before within 5 s."""
     farm = ("--villages=10", f"--cameras={HEALTHY}", "--bind=127.69.0.0/16", "--udp=0", f"--cache={CACHE}")
     with (
         process("streamwatch.simulator", *farm, f"--inventory={tmp_path}"),
-        hostile("--bind=127.70.0.0/16", f"--cameras={HOSTILE}", "--shuffle=7") as bad,
+        hostile(CACHE, "--bind=127.70.0.0/16", f"--cameras={HOSTILE}", "--shuffle=7") as bad,
     ):
         good = healthy(tmp_path)
         alone, beside, hostile_looks, ours = uvloop.run(_r15(good, bad))
@@ -87,7 +88,7 @@ def test_r16_silence_ends_with_its_step_and_the_look_with_its_deadline() -> None
     however often a byte comes; who talks on ends at the look's own deadline + 0.5 s."""
     names = [*(f"silence_after_{step}" for step in SILENT), *(f"trickle_{step}" for step in TRICKLING), "busybody"]
     only = [f"--only={name}" for name in names]
-    with hostile("--bind=127.71.0.0/16", f"--cameras={SESSIONS}", *only) as targets:
+    with hostile(CACHE, "--bind=127.71.0.0/16", f"--cameras={SESSIONS}", *only) as targets:
         looks = uvloop.run(_r16(targets))
 
     assert [one.wrong for one in looks if one.wrong] == []

@@ -24,6 +24,7 @@ BYTE_S: Final = 1.0  # between two bytes of a peer that trickles
 FRAME_S: Final = 1 / FPS
 READ: Final = 65_536
 MAX_LIFE_S: Final = 90.0  # of one connection: half as long again as the longest look may last
+CLOSE_S: Final = 1.0
 REALM: Final = "hostile"
 
 
@@ -104,6 +105,12 @@ class Talk:
     def close(self) -> None:
         """FIN."""
         self._writer.close()
+
+    async def closed(self) -> None:
+        """Until what was said is on its way and the connection is over, or CLOSE_S."""
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._writer.wait_closed()
 
 
 @dataclass(slots=True)
@@ -335,3 +342,4 @@ async def perform(what: Hostility, talk: Talk) -> None:
         pass
     finally:
         talk.close()
+        await talk.closed()
