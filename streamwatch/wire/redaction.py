@@ -27,8 +27,9 @@ _ADDRESS = re.compile(r"(?<=//)[^\s\"<>]+")
 # In a query, or as Xiongmai has it in a path: "/user=NAME_password=WORD_channel=1_stream=0.sdp?real_stream".
 _PARAMETER = re.compile(
     r"(?i)([?&;/_](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)"
-    r"(?:(?!_(?:pass(?:word|wd)?|channel|stream)=)[^&;\s\"])+"
+    r"([^&;\s\"]+)"
 )
+_NEXT = re.compile(r"(?i)(?=_(?:pass(?:word|wd)?|channel|stream)=)")  # where Xiongmai's user name or password ends
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*")
 _REALM = re.compile(r"(?im)^(www-authenticate[ \t]*:.*?\brealm[ \t]*=[ \t]*)\"(?:[^\"\\\r\n]|\\.)*\"")
 # In a name at most 64 characters are looked through: a body of "serialserial…" must not cost its square.
@@ -46,10 +47,10 @@ def masked_url(url: str) -> str:
     """
     scheme, found, rest = url.partition("://")
     if not found:
-        return _PARAMETER.sub(rf"\1{MASK}", url)
+        return _PARAMETER.sub(_without_value, url)
     userinfo, rest = split_userinfo(rest)
     masked = f"{scheme}://{rest}" if userinfo is None else f"{scheme}://{MASK}@{rest.rpartition('@')[2]}"
-    return _PARAMETER.sub(rf"\1{MASK}", masked)
+    return _PARAMETER.sub(_without_value, masked)
 
 
 class Redactor:
@@ -92,7 +93,13 @@ class Redactor:
 
 
 def _addresses(text: str) -> str:
-    return _PARAMETER.sub(rf"\1{MASK}", _ADDRESS.sub(_without_userinfo, text))
+    return _PARAMETER.sub(_without_value, _ADDRESS.sub(_without_userinfo, text))
+
+
+def _without_value(found: re.Match[str]) -> str:
+    value, *more = _NEXT.split(found[2])
+    rest = "".join(_PARAMETER.sub(rf"\1{MASK}", part) for part in more)  # each has one parameter, or none of ours
+    return f"{found[1]}{MASK if value else ''}{rest}"
 
 
 def _without_userinfo(found: re.Match[str]) -> str:
