@@ -5,17 +5,25 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import isfinite
 
 from streamwatch.errors import LookError
-from streamwatch.wire import bitstream, bitstream_h265, jpeg, rtcp
-from streamwatch.wire.depacketise import H264Depacketiser, H265Depacketiser, JpegDepacketiser, JpegUnit
+from streamwatch.wire import bitstream, bitstream_h265, jpeg, ps, rtcp
+from streamwatch.wire.depacketise import (
+    H264Depacketiser,
+    H265Depacketiser,
+    JpegDepacketiser,
+    JpegUnit,
+    PsDepacketiser,
+)
 from streamwatch.wire.depacketise.pictures import MAX_ACCESS_UNIT, MAX_PARAMETER_SETS
 from streamwatch.wire.reduction import without_picture
 from streamwatch.wire.reorder import HELD_BYTES, HELD_PACKETS, Reorder
 from streamwatch.wire.rtp import FOREIGN_PATIENCE, Order, RtpPacket, SequenceTracker, parse_rtp
 from streamwatch.wire.sdp import VideoTrack
-from tests.fuzz.target import SIZE, Reader, Target, filled, records
-from tests.wire import camera, camera_h265, jpeg_camera
+from streamwatch.wire.sender_clock import MAX_DRIFT_PPM, MAX_SOURCES, SenderClock
+from tests.fuzz.target import SIZE, Reader, Target, chance, filled, pieces, records
+from tests.wire import camera, camera_h265, jpeg_camera, ps_camera
 
 UNITS = camera.encode(64, 64, pictures=2, slices=2)
 PACKETS = camera.packetise(UNITS, mtu=100)
@@ -93,7 +101,10 @@ def rtp_traps() -> dict[str, bytes]:
 
 
 def parse_rtcp(data: bytes) -> object:
-    return [rtcp.is_rtcp(data), rtcp.says_bye(data, 7), rtcp.says_bye(data, None)]
+    clock = SenderClock()
+    for number, report in enumerate(rtcp.sender_reports(data)):
+        clock.heard(report, number * 5.0)
+    return [rtcp.is_rtcp(data), rtcp.says_bye(data, 7), rtcp.says_bye(data, None), clock.offset_ms(7, 0)]
 
 
 def check_rtcp(data: bytes) -> None:
@@ -103,7 +114,18 @@ def check_rtcp(data: bytes) -> None:
     if rtcp.says_bye(data, source):
         assert rtcp.is_rtcp(data) and source.to_bytes(4, "big") in data
     report = rtcp.receiver_report(source)
-    assert rtcp.is_rtcp(report) and not rtcp.says_bye(report, source) and len(report) % 4 == 0
+    block = rtcp.ReportBlock(source, data[0] if data else 0, source, source, source, source)
+    ours = (report, rtcp.receiver_report(7, block), rtcp.picture_loss(7, source))
+    for sent in (*ours, rtcp.full_intra_request(7, source, len(data))):
+        assert rtcp.is_rtcp(sent) and not rtcp.says_bye(sent, source) and len(sent) % 4 == 0
+        assert not rtcp.sender_reports(sent)
+    clock = SenderClock()
+    for number, told in enumerate(rtcp.sender_reports(data)):
+        clock.heard(told, number * 2.5)
+        offset, drift = clock.offset_ms(told.ssrc, 10**15), clock.drift_ppm(told.ssrc, 90_000)
+        assert offset is None or isfinite(offset)
+        assert drift is None or abs(drift) <= MAX_DRIFT_PPM
+    assert len(clock._told) <= MAX_SOURCES
 
 
 def rtcp_seeds() -> list[bytes]:
@@ -274,6 +296,90 @@ def jpeg_traps() -> dict[str, bytes]:
     }
 
 
+# ---- program streams
+
+
+def video_of(parts: list[bytes]) -> tuple[object, ...]:
+    """All that a program stream holds of its video."""
+    stream = ps.ProgramStream()
+    found = [piece for part in parts for piece in stream.push(part)]
+    times = [piece.pts for piece in found if piece.pts is not None]
+    return b"".join(piece.data for piece in found), times, stream.stream_type, stream.scrambled, stream.malformed
+
+
+def parse_program(data: bytes) -> None:
+    stream = ps.ProgramStream()
+    for at in range(0, len(data), 1400):
+        stream.push(data[at : at + 1400])
+
+
+def check_program(data: bytes) -> None:
+    """The same video for every cutting, none of it made up, and little is held back."""
+    whole = video_of([data])
+    assert video_of(pieces(data, chance(data))) == whole, "the video depends on how the bytes arrived"
+    video = whole[0]
+    assert isinstance(video, bytes) and len(video) <= len(data)
+    stream = ps.ProgramStream()
+    for at in range(0, len(data), 100):
+        stream.push(data[at : at + 100])
+        assert len(stream._buffer) <= ps.MAX_HELD + 100
+
+
+def program_seeds() -> list[bytes]:
+    h265 = camera_h265.encode(64, 64, pictures=2)
+    programs = [ps_camera.program(UNITS), ps_camera.program(h265, ps_camera.H265, size=200)]
+    return [b"".join(program) for program in programs]
+
+
+def program_packets() -> list[bytes]:
+    return [
+        _media(ps_camera.packetise(ps_camera.program(UNITS), mtu=200)),
+        _media(ps_camera.packetise(ps_camera.program(camera_h265.encode(64, 64, pictures=2), ps_camera.H265))),
+    ]
+
+
+def program_traps() -> dict[str, bytes]:
+    head = ps_camera.pack()
+    return {
+        "start codes": filled(b"\x00\x00\x01"),
+        "packs": filled(head),
+        "packets of nothing": filled(ps_camera.packet(b"")),
+        "packets without length": filled(ps_camera.packet(b"\x00\x00\x01\x65\x88", length=0)),
+        "maps": filled(ps_camera.program_map((0x1B, 0xE0))),
+        "ends": filled(b"\x00\x00\x01\xb9"),
+        "zeros": filled(b"\x00", head + ps_camera.packet(b"", length=0)),
+        "paddings": filled(b"\x00\x00\x01\xbe\x00\x00"),
+        "codes and nothing": filled(b"\x00\x00\x01\xe0"),
+        "stuffing": filled(b"\xff", b"\x00\x00\x01\xe0\xff\xff"),
+    }
+
+
+def recorded(data: bytes) -> bytes:
+    """A trap in packets."""
+    return records([(0, data[at : at + 1397]) for at in range(0, len(data), 1400)])[:SIZE]
+
+
+def pull_program(data: bytes) -> None:
+    made = PsDepacketiser()
+    with suppress(LookError):
+        for packet, lost in packets_of(data):
+            made.push(packet, after_loss=lost)
+            made.pull()
+
+
+def check_pictures_of_program(data: bytes) -> None:
+    """Whole and sized what it gives; refused by name what it cannot read."""
+    made = PsDepacketiser()
+    with suppress(LookError):
+        for packet, lost in packets_of(data):
+            made.push(packet, after_loss=lost)
+            unit = made.pull()
+            if unit is not None:
+                size = made.size_of(unit.sps)
+                assert size.width > 0 and size.height > 0 and made.codec in {"h264", "h265"}
+                assert unit.data.startswith(bitstream.START_CODE) and unit.sps in unit.data
+
+
 # ---- a recording without its picture
 
 
@@ -400,6 +506,21 @@ TARGETS = [
         jpeg_seeds,
         jpeg_traps,
         gortsplib=("format__rtpmjpeg",),
+    ),
+    Target(
+        "ps",
+        parse_program,
+        check_program,
+        program_seeds,
+        program_traps,
+        words=(b"\x00\x00\x01\xba", b"\x00\x00\x01\xe0", b"\x00\x00\x01\xbc", b"\x00\x00\x01"),
+    ),
+    Target(
+        "ps_pictures",
+        pull_program,
+        check_pictures_of_program,
+        program_packets,
+        lambda: {name: recorded(trap) for name, trap in program_traps().items()},
     ),
     Target("reduction", parse_reduced, check_reduced, reduced_seeds, h264_traps),
     Target(
