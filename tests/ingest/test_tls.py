@@ -9,10 +9,12 @@ import pytest
 
 from streamwatch.clock import SystemClock
 from streamwatch.errors import Reason, Step
+from streamwatch.model.look import Depth
 from streamwatch.net.address import Target
 from streamwatch.net.tls import KNOWN_S, Trust, Verify
 from tests.certificates import Made, certificate
 from tests.ingest.tls_camera import (
+    PUBLIC,
     Script,
     answers,
     hear,
@@ -301,3 +303,30 @@ def test_nothing_is_left_after_looks_by_tls(loop: str, tmp_path: Path) -> None:
                 assert await settled(port, mute.port) == (0, 1)
 
     run(work(), loop)
+
+
+async def test_a_redirect_to_rtsps_is_dialled_by_tls(tmp_path: Path) -> None:
+    """The scheme of where the device sends us says how to dial, not that of where we began."""
+    async with peer(described, serving(certificate(), tmp_path)) as secure:
+
+        async def sends_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(PUBLIC)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"RTSP/1.0 302 Moved\r\nCSeq: 2\r\nLocation: {secure.url}\r\n\r\n".encode())
+            await reader.read()
+
+        async with peer(sends_on) as device:
+            heard = await hear(device.url.replace("rtsps:", "rtsp:"), depth=Depth.STREAM)
+
+    assert heard.failure is not None
+    assert (heard.failure.reason, heard.failure.step) == (Reason.RTSP_NOT_FOUND, Step.DESCRIBE)
+    assert list(heard.remarks) == [Reason.TLS_UNTRUSTED]
+
+
+async def described(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Has no such stream."""
+    for number in range(1, 5):
+        await reader.readuntil(b"\r\n\r\n")
+        status = "404 Not Found" if number % 2 == 0 else "200 OK"
+        writer.write(f"RTSP/1.0 {status}\r\nCSeq: {number}\r\n\r\n".encode())
