@@ -231,10 +231,12 @@ def test_empty_fragments_and_empty_payloads_mean_nothing() -> None:
     assert units_of(unit.data)[-1] == idr
 
 
-def test_v380_sends_annex_b_within_a_payload() -> None:
-    """Start codes inside a single payload, inside fragments, and before the first unit."""
-    stream = b"".join(b"\x00\x00\x00\x01" + unit for unit in PICTURES[0])
-    for payloads in ([stream], [stream[4:]], fragments(stream[4:], 500)):
+@pytest.mark.parametrize("zeros", [2, 3, 6])
+def test_v380_sends_annex_b_within_a_payload(zeros: int) -> None:
+    """Start codes of any length inside a single payload, inside fragments, and before the first unit."""
+    code = bytes(zeros) + b"\x01"
+    stream = b"".join(code + unit for unit in PICTURES[0])
+    for payloads in ([stream], [stream[len(code) :]], fragments(stream[len(code) :], 500)):
         packets = [rtp(piece, 1 + index, 0, marker=index == len(payloads) - 1) for index, piece in enumerate(payloads)]
         (unit,) = run(packets)
         assert vcl(units_of(unit.data)) == vcl(PICTURES[0])

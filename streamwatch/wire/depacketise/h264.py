@@ -74,7 +74,7 @@ class H264Depacketiser(Pictures):
             self._aggregate(payload, 1)
         elif STAP_B <= kind <= FU_B:
             self._interleaved(kind, payload)
-        elif kind == 0 and payload.startswith((b"\x00\x00\x01", START_CODE)):
+        elif kind == 0 and START_CODE[1:] in payload:
             self._units(bitstream.split_annex_b(payload))  # V380: Annex B within one payload
         elif kind in _NOT_OURS:
             self.malformed += 1
