@@ -4,6 +4,7 @@
 #   make run CAMERAS=my.csv           your own cameras instead (VILLAGES=villages.csv beside it, if you have one)
 #   make test                         the tests; APT=1 (root on Debian) also installs the servers that they talk to
 #   make drills                       the goals at their full counts
+#   make fuzz SECONDS=600 SEED=7      every parser by libFuzzer, so long each (a night); TARGET=rtsp only that one
 
 SHELL := /bin/bash
 VENV ?= .venv
@@ -12,7 +13,7 @@ RUN ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test drills lint format requirements clean
+.PHONY: run test drills fuzz lint format requirements clean
 
 run: $(VENV)/.run-ready
 ifdef CAMERAS
@@ -28,6 +29,16 @@ drills: $(VENV)/.test-ready
 	mkdir -p .run
 	STREAMWATCH_GOAL_SCALE=20 $(VENV)/bin/python -m pytest -q -m goal --junitxml=.run/drills.xml; \
 	  $(VENV)/bin/python tools/drills.py .run/drills.xml
+
+SECONDS ?= 600
+SEED ?= 1
+fuzz: $(VENV)/.test-ready
+ifdef TARGET
+	$(VENV)/bin/python -m tests.fuzz $(TARGET) --seconds $(SECONDS) --seed $(SEED)
+else
+	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(VENV)/bin/python -m pytest -q -n "$${JOBS:-2}" --dist loadfile \
+	  tests/fuzz/test_libfuzzer_*.py
+endif
 
 lint: $(VENV)/.test-ready
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
