@@ -12,14 +12,19 @@ import pytest
 from streamwatch import memory as memory_module
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.pool import DecoderPool, JailMode
-from streamwatch.errors import Reason
+from streamwatch.errors import Exit, Reason
+from streamwatch.findings import found
 from streamwatch.health import LoopLag
 from streamwatch.looker import Looker, LookerPolicy
 from streamwatch.model.look import Depth, Look, StreamKind, Transport
 from streamwatch.model.report import Credentials, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
+from streamwatch.net.tls import Verify
 from streamwatch.simulator.farm import Farm, FarmPlan
+from streamwatch.verdict import Policy as Verdicts
+from tests.certificates import certificate
+from tests.ingest.tls_camera import peer, serving
 from tests.ingest.udp_camera import Camera, Plan, udp_camera
 from tests.wire.camera import encode, packetise
 
@@ -308,3 +313,19 @@ async def test_the_wait_for_the_farewell_is_no_part_of_the_look(idle: Looker) ->
 
     assert look.reason is None
     assert look.duration_us == pytest.approx(look.timings_ms["total"] * 1000, abs=50_000)
+
+
+@pytest.mark.parametrize("verify", list(Verify))
+async def test_an_untrusted_certificate_is_told_as_the_policy_says(
+    verify: Verify, pool: DecoderPool, tmp_path: Path
+) -> None:
+    """strict: the look's reason; warn: a remark of a look that is up, with the cause as its detail; off: nothing."""
+    who = looker(pool, LookerPolicy(tls_verify=verify))
+    async with peer(context=serving(certificate(), tmp_path)) as device:
+        ticket = msgspec.structs.replace(ticket_of(Camera("")), url=device.url, deadline_ms=5000)
+        look = await who.look(ticket, Depth.REACH)
+
+    assert look.reason == (Reason.TLS_UNTRUSTED if verify is Verify.STRICT else None)
+    assert look.remarks == ((Reason.TLS_UNTRUSTED,) if verify is Verify.WARN else ())
+    assert ("self-signed" in look.detail) == (verify is not Verify.OFF)
+    assert found(look, device.url, Verdicts()).exit == (Exit.DOWN if verify is Verify.STRICT else Exit.OK)

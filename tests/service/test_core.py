@@ -113,6 +113,16 @@ async def test_a_report_that_trips_us_costs_only_itself(service: Service) -> Non
     assert service.counters.snapshot()["streamwatch_dropped_total"] == {"report": 1}
 
 
+async def test_what_looks_remark_is_counted(service: Service) -> None:
+    """A remark changes no state; how many looks had it is a metric."""
+    first, second = service.inventory.cameras
+    remarked = msgspec.structs.replace(look(first), remarks=(Reason.TLS_UNTRUSTED,))
+    await absorbed(service, report(remarked), report(look(second)))
+
+    assert service.standings[first]["stream"].state is State.UP
+    assert service.counters.snapshot()["streamwatch_look_remarks_total"] == {"tls.untrusted": 1}
+
+
 async def test_memory_moves_only_after_the_commit(service: Service, writer: Writer) -> None:
     """While the database cannot be written memory stays as it was; once it can, everything is booked."""
     first, _ = service.inventory.cameras
