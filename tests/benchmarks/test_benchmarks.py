@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import inventory, measure, patrol, peers, probe, show
+from benchmarks import crowd, hostile, inventory, measure, patrol, peers, probe, show
 from benchmarks.measure import BenchmarkError, CpuMeter, Result
 from streamwatch.errors import UsageError
 
@@ -62,6 +62,24 @@ def test_inventory_counts_what_it_imported(cache: Path) -> None:
     assert found["fixture"]["villages"] == 2
 
 
+def test_who_notices_hostile_cameras_is_measured(cache: Path) -> None:
+    """The hostile benchmark looks at both kinds, says how late the latest was, and what is left behind."""
+    patience = crowd.Patience(1.0, 1.0, 1.0, 2.0)
+    found = shaped(
+        hostile.run(replace(hostile.QUICK, healthy=6, bad=6, window_s=0.5, runs=1, patience=patience), cache)
+    )
+    wanted = {
+        "control_p99_ms",
+        "healthy_p99_ms",
+        "hostile_late_worst_ms",
+        "rss_kb_per_session",
+        "fds_left",
+        "tasks_left",
+    }
+    assert wanted <= set(found["figures"])
+    assert found["ratios"].keys() == {"healthy_p99_over_control"}
+
+
 def test_the_patrol_is_compared_with_the_log_of_the_farm(cache: Path) -> None:
     """The patrol benchmark runs the whole service beside a farm and says what it cost, missed and got wrong."""
     plan = replace(patrol.QUICK, cameras=8, villages=2, minutes=0.42, faulty=2)
@@ -108,6 +126,6 @@ def test_the_command_knows_its_benchmarks() -> None:
     """A wrong name is wrong usage; the list of benchmarks names them all."""
     command = [sys.executable, "-m", "benchmarks"]
     helped = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert all(name in helped.stdout for name in ("probe", "peers", "inventory"))
+    assert all(name in helped.stdout for name in ("probe", "peers", "inventory", "hostile"))
     wrong = subprocess.run([*command, "nothing"], cwd=ROOT, capture_output=True)
     assert wrong.returncode == 64
