@@ -5,6 +5,7 @@ UDP overtakes, repeats and loses; what comes out of here is for a `SequenceTrack
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import Final
 
 from streamwatch.wire.rtp import FOREIGN_PATIENCE, SEQUENCE_HALF, RtpPacket
@@ -24,13 +25,14 @@ class Reorder:
     `dropped` counts late and repeated packets and those of other sources.
     """
 
-    __slots__ = ("_expected", "_held", "_past", "_size", "_ssrc", "_strangers", "dropped")
+    __slots__ = ("_expected", "_held", "_order", "_past", "_size", "_ssrc", "_strangers", "dropped")
 
     def __init__(self, ssrc: int | None = None) -> None:
         self._ssrc = ssrc
-        self._expected: int | None = None
+        self._expected: int | None = None  # a number that goes on past 65,535: its lower 16 bits are the packet's
         self._past: int | None = None  # where a restarted numbering would go on
-        self._held: dict[int, tuple[RtpPacket, float]] = {}  # by number, in order of arrival
+        self._held: dict[int, tuple[RtpPacket, float]] = {}  # by such a number, in order of arrival
+        self._order: list[int] = []  # the same numbers, lowest first
         self._size = 0
         self._strangers: list[RtpPacket] = []  # of one other source, in a row
         self.dropped = 0
@@ -43,7 +45,7 @@ class Reorder:
     def push(self, packet: RtpPacket, now: float) -> list[RtpPacket]:
         """Takes a packet as it arrived at `now` (seconds, monotonic); gives those whose turn it is."""
         if packet.ssrc != self._ssrc:
-            if self._ssrc is not None and packet.sequence != self._expected:
+            if self._ssrc is not None and (self._expected is None or packet.sequence != self._expected & 0xFFFF):
                 return self._strange(packet, now)
             self._ssrc = packet.ssrc  # the first, or a camera that changes it and goes on counting
         if self._strangers:
@@ -63,7 +65,7 @@ class Reorder:
         ahead = 0 if expected is None else (sequence - expected) & 0xFFFF
         if ahead == 0:
             ready = [packet]
-            self._expected = (sequence + 1) & 0xFFFF
+            self._expected = (sequence if expected is None else expected) + 1
             if self._held:
                 self._take_run(ready)
         elif ahead >= SEQUENCE_HALF:
@@ -71,11 +73,13 @@ class Reorder:
         elif ahead > MAX_DROPOUT:
             return self._restart(packet)
         else:
-            if sequence in self._held:
+            number = (expected or 0) + ahead
+            if number in self._held:
                 self.dropped += 1
                 return []
             ready = []
-            self._held[sequence] = packet, now
+            self._held[number] = packet, now
+            insort(self._order, number)
             self._size += len(packet.payload)
         while self._held and self._is_late(now):
             self._skip_gap(ready)
@@ -86,15 +90,18 @@ class Reorder:
         return now - arrived > HELD_S or len(self._held) > HELD_PACKETS or self._size > HELD_BYTES
 
     def _take_run(self, ready: list[RtpPacket]) -> None:
-        while self._expected in self._held:
-            packet, _ = self._held.pop(self._expected)
+        begun = len(ready)
+        number = self._expected or 0
+        while number in self._held:
+            packet, _ = self._held.pop(number)
             self._size -= len(packet.payload)
             ready.append(packet)
-            self._expected = (packet.sequence + 1) & 0xFFFF
+            number += 1
+        del self._order[: len(ready) - begun]  # nothing that is held is before what is expected
+        self._expected = number
 
     def _skip_gap(self, ready: list[RtpPacket]) -> None:
-        expected = self._expected or 0
-        self._expected = min(self._held, key=lambda sequence: (sequence - expected) & 0xFFFF)
+        self._expected = self._order[0]
         self._take_run(ready)
 
     def _from_the_past(self, packet: RtpPacket, behind: int) -> list[RtpPacket]:
@@ -108,7 +115,7 @@ class Reorder:
     def _restart(self, packet: RtpPacket) -> list[RtpPacket]:
         ready = self.flush()
         ready.append(packet)
-        self._expected, self._past = (packet.sequence + 1) & 0xFFFF, None
+        self._expected, self._past = packet.sequence + 1, None
         return ready
 
     def _strange(self, packet: RtpPacket, now: float) -> list[RtpPacket]:
