@@ -92,10 +92,13 @@ def _fuzz(name: str, scratch: Path, seconds: int, seed: int) -> None:
 
 def _keep(name: str, scratch: Path, *, grow: bool) -> None:
     """Stores what broke it, also what took too long or too much, and with `grow` what reached new code."""
+    broken = [*scratch.glob("crash-*"), *scratch.glob("timeout-*"), *scratch.glob("oom-*")]
+    if not broken and not grow:
+        return
     from tests.fuzz.targets import TARGETS
 
     target = TARGETS[name]
-    for path in [*scratch.glob("crash-*"), *scratch.glob("timeout-*"), *scratch.glob("oom-*")]:
+    for path in broken:
         kept = target.keep(path.read_bytes())
         print(
             f"Broken ({path.name.partition('-')[0]}). Again: {sys.executable} -m tests.fuzz {name} {kept}", flush=True
