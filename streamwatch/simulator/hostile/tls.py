@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from streamwatch.errors import Reason, Step
-from streamwatch.simulator.hostile.stage import Hostility, Talk, camera, hostility
+from streamwatch.simulator.hostile.stage import Hostility, Reply, Talk, camera, hostility
+from streamwatch.simulator.rtsp import Request
 
 UNTRUSTED: Final = Reason.TLS_UNTRUSTED
 SERVER_HELLO: Final = (  # RFC 5246 section 7.4.1.3: TLS 1.2, ECDHE-RSA-AES128-GCM-SHA256
@@ -43,6 +44,11 @@ async def _plain(talk: Talk) -> None:
 async def _alert(talk: Talk) -> None:
     await talk.send(b"\x15\x03\x01\x00\x02\x02\x28")  # fatal, handshake_failure
     await talk.stay()
+
+
+def _downwards(talk: Talk, request: Request, _reply: Reply) -> bytes:
+    place = f"rtsp://{talk.authority}/live"
+    return Reply(302, [("CSeq", request.headers.get("cseq", "0")), ("Location", place)]).encode()
 
 
 async def _garbage(talk: Talk) -> None:
@@ -91,6 +97,16 @@ def _all() -> Iterator[Hostility]:
         "wrong_name": "a certificate of somebody else",
     }.items():
         yield hostility(f"tls_{kind}", does, camera(), None, UNTRUSTED, at=connect, scheme="rtsps", secure=kind)
+    yield hostility(
+        "tls_redirect_down",
+        "302 from TLS to plain RTSP on the same device",
+        camera({"DESCRIBE": _downwards}),
+        Reason.RTSP_REDIRECT,
+        UNTRUSTED,
+        at=(Step.DESCRIBE, *connect),
+        scheme="rtsps",
+        secure="self_signed",
+    )
     yield hostility("tls_old", "TLS 1.0 only", camera(), failed, at=connect, scheme="rtsps", secure="old")
     yield hostility(
         "tls_silence", "takes the ClientHello and says nothing", _silence, failed, timeout, at=connect, scheme="rtsps"
