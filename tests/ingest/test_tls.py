@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
 from pathlib import Path
 
 import pytest
@@ -284,7 +286,7 @@ async def test_a_closed_port_is_refused_not_failed() -> None:
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_nothing_is_left_after_looks_by_tls(loop: str, tmp_path: Path) -> None:
     """Thirty looks at a device that answers nothing when we part, and ten that are cancelled in the handshake:
-    descriptors and tasks are back within 5 s."""
+    descriptors and tasks are back within 5 s, and the buffers of TLS are freed."""
 
     async def work() -> None:
         with rude(serving(certificate(), tmp_path)) as port:
@@ -301,6 +303,9 @@ def test_nothing_is_left_after_looks_by_tls(loop: str, tmp_path: Path) -> None:
                 ended = await asyncio.gather(*stuck, return_exceptions=True)
                 assert all(isinstance(one, asyncio.CancelledError) for one in ended)
                 assert await settled(port, mute.port) == (0, 1)
+        del looks, stuck, heard, ended, look
+        gc.collect()
+        assert not [one for one in gc.get_objects() if isinstance(one, ssl.SSLObject)]
 
     run(work(), loop)
 
@@ -330,3 +335,44 @@ async def described(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         await reader.readuntil(b"\r\n\r\n")
         status = "404 Not Found" if number % 2 == 0 else "200 OK"
         writer.write(f"RTSP/1.0 {status}\r\nCSeq: {number}\r\n\r\n".encode())
+
+
+async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """RST in the middle of the first answer."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(PUBLIC[:30])
+    await asyncio.sleep(0.02)
+    reset(writer)
+
+
+async def ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An orderly end there."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(PUBLIC[:30])
+
+
+async def half_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The device says no more, and goes on listening."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(PUBLIC[:30])
+    if writer.can_write_eof():
+        writer.write_eof()
+        await asyncio.sleep(10)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("script", [cut, ended, half_closed])
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+def test_a_connection_that_ends_midway_is_reset_and_gone(tls: bool, script: Script, loop: str, tmp_path: Path) -> None:
+    """net.reset at the step that it was in; no socket and no task of ours is left, whichever way it ended."""
+
+    async def work() -> None:
+        async with peer(script, serving(certificate(), tmp_path) if tls else None) as device:
+            heard = await hear(device.url if tls else device.url.replace("rtsps:", "rtsp:"))
+
+            assert heard.failure is not None
+            assert (heard.failure.reason, heard.failure.step) == (Reason.NET_RESET, Step.OPTIONS)
+            assert "in the middle of a message" in heard.failure.detail
+            assert await settled(device.port) == (0, 1)
+
+    run(work(), loop)
