@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import file_targets, look_targets, media_targets, text_targets
+from tests.fuzz import (
+    description_targets,
+    file_targets,
+    look_targets,
+    media_targets,
+    stream_targets,
+    text_targets,
+    unit_targets,
+)
 from tests.fuzz.target import Target
 
-_ALL = (*text_targets.TARGETS, *media_targets.TARGETS, *look_targets.TARGETS, *file_targets.TARGETS)
-TARGETS: Final[dict[str, Target]] = {target.name: target for target in _ALL}
+_KINDS = (
+    text_targets,
+    description_targets,
+    media_targets,
+    unit_targets,
+    look_targets,
+    stream_targets,
+    file_targets,
+)
+TARGETS: Final[dict[str, Target]] = {target.name: target for kind in _KINDS for target in kind.TARGETS}

@@ -15,7 +15,8 @@ from streamwatch.errors import LookError
 from streamwatch.model.look import Depth
 from streamwatch.wire import rtsp
 from streamwatch.wire.conversation import Ask, Conversation
-from tests.fuzz.look_targets import GOOD, outcome
+from tests.fuzz.look_targets import outcome
+from tests.fuzz.stream_targets import GOOD
 from tests.fuzz.target import CORPUS, CPU_S, SIZE, Target, records
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.text_targets import CREDENTIALS, events, rtsp_seeds
