@@ -142,6 +142,7 @@ class Device:
     def _good(self) -> bytes:
         """What a good device answers to our latest request."""
         last, cseq = self.seen.last, self.seen.cseq
+        self.seen.answered = False
         if last == "DESCRIBE":
             return camera.reply(cseq, "200 OK", body=BODIES[1 + self.read.byte() % 6])
         if last == "SETUP":
@@ -157,8 +158,8 @@ class Device:
         body = BODIES[chosen >> 4 & 3] if chosen & 0x40 else b""
         reply = camera.reply(cseq, STATUSES[low], *headers, body=body)
         right = cseq is None or cseq == self.seen.cseq
-        if STATUSES[low].startswith("401") and self.seen.answered and right:
-            self.seen.refused += 1
+        if right and not STATUSES[low].startswith("100"):  # a second reply to the same request says nothing
+            self.seen.refused += STATUSES[low].startswith("401") and self.seen.answered
             self.seen.answered = False
         return reply
 
