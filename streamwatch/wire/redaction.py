@@ -29,6 +29,7 @@ _PARAMETER = re.compile(
     r"(?i)([?&;/_](?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token|key|sig)=)"
     r"([^&;\s\"]+)"
 )
+_PLAIN = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f]+")
 _NEXT = re.compile(r"(?i)(?=_(?:pass(?:word|wd)?|channel|stream)=)")  # where Xiongmai's user name or password ends
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*")
 _REALM = re.compile(r"(?im)^(www-authenticate[ \t]*:.*?\brealm[ \t]*=[ \t]*)\"(?:[^\"\\\r\n]|\\.)*\"")
@@ -81,7 +82,7 @@ class Redactor:
         cut = len(raw) - body_size
         body = self.text(raw[cut:].decode("latin-1")).encode("latin-1")
         head = _AUTHORIZATION.sub(rf"\1{MASK}", raw[:cut].decode("latin-1"))
-        head = _REALM.sub(rf'\1"{MASK}"', head)
+        head = _REALM.sub(_without_realm, head)
         first, newline, rest = head.partition("\n")
         start = _START_LINE.fullmatch(first)
         first = f"{start[1]}{self.text(start[2])}{start[3]}" if start else self.text(first)
@@ -94,6 +95,11 @@ class Redactor:
 
 def _addresses(text: str) -> str:
     return _PARAMETER.sub(_without_value, _ADDRESS.sub(_without_userinfo, text))
+
+
+def _without_realm(found: re.Match[str]) -> str:
+    odd = _PLAIN.sub("", found[0][len(found[1]) :])  # what no header may hold decides the look, and tells nothing
+    return f'{found[1]}"{MASK}{odd}"'
 
 
 def _without_value(found: re.Match[str]) -> str:
