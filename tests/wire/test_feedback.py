@@ -183,7 +183,7 @@ def test_requests_are_bounded_and_wait_for_a_keyframe_that_has_begun() -> None:
     assert requests.take(1, 7, 1.0, begun=True) is None and requests.due == 1.0 + EVERY_S
     assert requests.take(1, None, 4.0, begun=False) is None
     count, now = 0, 7.0
-    while requests.due is not None:
+    while requests.due is not None and count < 50:
         count += requests.take(1, 7, now, begun=False) is not None
         now += EVERY_S
     assert count == MAX_REQUESTS
@@ -232,12 +232,13 @@ def test_bye_of_a_source_that_is_replaced_ends_nothing() -> None:
 
 def test_bye_without_media_is_media_no_data() -> None:
     """The announced source ends before it began: the other transport, and without one the end."""
-    setup = reply(3, "200 OK", "Session: 1", "Transport: RTP/AVP/TCP;interleaved=0-1;ssrc=00000007")
-    pinned, _ = talk(*GOOD.parts[:2], setup, reply(4), frame(BYE, 1), transport=Transport.TCP)
+    setup = reply(3, "200 OK", "Session: 1", "Transport: RTP/AVP/TCP;interleaved=0-1;ssrc=0000000A")
+    bye = BYE[:4] + b"\0\0\0\x0a"
+    pinned, _ = talk(*GOOD.parts[:2], setup, reply(4), frame(bye, 1), transport=Transport.TCP)
     pinned.tick(1.05)
     assert failed(pinned) == (Reason.MEDIA_NO_DATA, Step.FIRST_KEYFRAME)
     assert pinned.failure is not None and "BYE" in pinned.failure.detail
-    free, _ = talk(*GOOD.parts[:2], setup, reply(4), frame(BYE, 1))
+    free, _ = talk(*GOOD.parts[:2], setup, reply(4), frame(bye, 1))
     free.tick(1.05)
     assert free.redial and begun(free, 2.0)[0] == ""
     by_udp = udp_look()
@@ -268,16 +269,15 @@ def test_redirects_lost_sessions_reports_and_bye_replay() -> None:
     ask = Ask(URL, Depth.STREAM, transport=Transport.TCP, max_media_bytes=5_000_000)
     talked, recorder = Conversation(ask, lambda: "c0ffee"), Recorder(ask, 1_795_498_690_000_000, 0.0)
     recorder.sent(talked.start(0.0), 0.0)
-    parts_ = [part.replace(b"CSeq: 3", b"CSeq: 3") for part in GOOD.parts]
     recorded(
         talked,
         recorder,
         (0.1, GOOD.options),
         (0.2, reply(2, "302 Found", "Location: rtsp://u:s3cret@192.0.2.7:8554/other")),
         (0.3, b"dial"),
-        (0.4, parts_[0]),
+        (0.4, GOOD.options),
         (0.5, reply(2, body=offering())),
-        (0.6, parts_[2]),
+        (0.6, GOOD.setup),
         (0.7, reply(4, "454 Session Not Found")),
         (0.8, reply(5, "200 OK", "Session: fresh", "Transport: RTP/AVP/TCP;interleaved=0-1")),
         (0.9, reply(6)),
@@ -291,7 +291,7 @@ def test_redirects_lost_sessions_reports_and_bye_replay() -> None:
     text = dump(recorder)
     assert "s3cret" not in text
     recording = load(text)
-    assert recording.max_media_bytes == 5_000_000
+    assert recording.ask().max_media_bytes == 5_000_000
     again = replay(recording)
     assert again.failure == talked.failure and again.url == talked.url == "rtsp://192.0.2.7:8554/other"
     assert again.timings_ms == pytest.approx(talked.timings_ms)
