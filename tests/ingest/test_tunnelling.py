@@ -73,6 +73,7 @@ BAD: dict[str, tuple[dict[str, Any], Reason, Step, str]] = {
         "a page",
     ),
     "silent": ({"get": b""}, Reason.RTSP_TRANSPORT, Step.CONNECT, "no answer to the tunnel's GET"),
+    "no second connection": ({"only_get": True}, Reason.NET_REFUSED, Step.CONNECT, ""),
     "POST is refused": ({"post": b"HTTP/1.1 404 No\r\n\r\n"}, Reason.RTSP_TRANSPORT, Step.CONNECT, "POST /live was"),
     "POST is cut": ({"drops_post": True}, Reason.NET_RESET, Step.OPTIONS, "the tunnel's POST"),
     "GET is cut": ({"drops_get": True}, Reason.NET_RESET, Step.OPTIONS, "closed the connection"),

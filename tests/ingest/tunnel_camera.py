@@ -28,9 +28,11 @@ class Front:
     shuts_post: bool = False  # its own direction of that connection
     drops_post: bool = False  # after the first request
     drops_get: bool = False  # in the first answer
+    only_get: bool = False  # it takes no second connection
     port: int = 0
     heads: list[str] = field(default_factory=list)
     downloads: dict[str, asyncio.StreamWriter] = field(default_factory=dict)
+    listener: asyncio.Server | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -43,6 +45,8 @@ class Front:
                 writer.write(DIGEST)
                 await writer.drain()
             elif method == "GET":
+                if self.only_get and self.listener is not None:
+                    self.listener.close()
                 await self._write(writer, self.get)
                 self.downloads[cookie] = writer
                 await reader.read()
@@ -98,6 +102,7 @@ async def fronted(front: Front, context: ssl.SSLContext | None = None) -> AsyncI
         await front.serve(reader, writer)
 
     server = await asyncio.start_server(peer_serve, "127.0.0.1", 0, ssl=context)
+    front.listener = server
     front.port = server.sockets[0].getsockname()[1]
     try:
         yield f"rtsp{'s' if context else ''}://127.0.0.1:{front.port}/live"

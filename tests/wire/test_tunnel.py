@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamwatch.errors import LookError, Reason, Step
+from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
 from streamwatch.wire.auth import Authenticator
+from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.tunnel import GET, MAX_HEAD, MAX_LINES, POST, Answer, AnswerHead, Tunnel, encoded
 from streamwatch.wire.url import parse_address
 
@@ -201,3 +203,32 @@ def test_no_password_goes_out_by_basic_or_where_none_is_known() -> None:
 def test_what_we_say_is_base64_without_line_ends(data: bytes) -> None:
     """Each message by itself."""
     assert base64.b64decode(encoded(data), validate=True) == data
+
+
+SDP = b"v=0\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:v\r\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "transport", "asked", "told"),
+    [
+        ("rtsps://192.0.2.7/live", Transport.AUTO, "RTP/AVP/TCP", "tcp"),
+        ("rtsps://192.0.2.7/live", Transport.HTTP, "RTP/AVP/TCP", "http"),
+        ("rtsp://192.0.2.7/live", Transport.HTTP, "RTP/AVP/TCP", "http"),
+    ],
+)
+def test_a_tunnel_and_tls_carry_media_themselves(url: str, transport: Transport, asked: str, told: str) -> None:
+    """Interleaved, also where UDP was remembered; and where that is refused, UDP is not tried in the clear."""
+    for status, transports in (("200 OK", "Transport: RTP/AVP/TCP;interleaved=0-1\r\n"), ("461 No", "")):
+        conversation = Conversation(Ask(url, Depth.STREAM, transport=transport, prefer=Transport.UDP), lambda: "c")
+        conversation.start(0.0)
+        conversation.receive(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n", 0.0)
+        reply = f"RTSP/1.0 200 OK\r\nCSeq: 2\r\nContent-Length: {len(SDP)}\r\n\r\n".encode() + SDP
+        said = conversation.receive(reply, 0.0).decode()
+        assert said.startswith("SETUP ")
+        assert asked in said
+        conversation.receive(f"RTSP/1.0 {status}\r\nCSeq: 3\r\nSession: 1\r\n{transports}\r\n".encode(), 0.0)
+        if transports:
+            assert conversation.transport == told
+        else:
+            assert conversation.failure is not None
+            assert (conversation.failure.reason, conversation.wants_ports) == (Reason.RTSP_TRANSPORT, False)
