@@ -233,7 +233,7 @@ class _Dial(Generic[P]):
             reason, detail = Reason.NET_TIMEOUT, f"{host}:{port} did not answer a connection within {timeout_s:.3g} s"
         else:
             reason = Reason.TLS_FAILED
-            detail = f"no answer to the TLS handshake within {timeout_s:.3g} s; a port for plain RTSP is silent like that"
+            detail = f"no answer to the TLS handshake within {timeout_s:.3g} s: is this its port for plain RTSP?"
         return LookError(reason, detail, step=Step.CONNECT)
 
 
