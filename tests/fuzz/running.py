@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCALE = int(os.environ.get("STREAMWATCH_GOAL_SCALE", "1"))
-SECONDS = float(os.environ.get("FUZZ_SECONDS", 3 * SCALE if SCALE > 1 else 2))  # R14: 60 at scale 20
+SECONDS = float(os.environ.get("FUZZ_SECONDS", 3 * SCALE if SCALE > 1 else 1))  # R14: 60 at scale 20
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 SEVERAL = 3  # files
 

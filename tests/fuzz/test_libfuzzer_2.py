@@ -10,5 +10,5 @@ from tests.fuzz.targets import TARGETS
 
 @pytest.mark.parametrize("name", sorted(TARGETS)[1::SEVERAL])
 def test_r14_fuzzing_by_coverage_breaks_nothing(name: str) -> None:
-    """Setup: a parser, seeds, its stored corpus. Fault: inputs led by coverage, 2 s (60 in drills). Bound: all laws."""
+    """Setup: a parser, seeds, its stored corpus. Fault: inputs led by coverage, 1 s (60 in drills). Bound: all laws."""
     fuzz(name)
