@@ -25,7 +25,7 @@ class Plan:
     healthy: int = 1500
     bad: int = 500
     window_s: float = 60.0
-    runs: int = 3
+    runs: int = 2
     patience: Patience = WHOLE
     full: bool = True
 
