@@ -21,6 +21,7 @@ from streamwatch.gates import Gate, Lines
 from streamwatch.health import LoopLag
 from streamwatch.ingest.connection import Tape
 from streamwatch.ingest.session import Heard, Limits, converse
+from streamwatch.lockout import account_of
 from streamwatch.memory import Memory, waited_out
 from streamwatch.model.look import Depth, Look, Measurement
 from streamwatch.model.report import Health, Report, Round, Ticket
@@ -33,6 +34,7 @@ from streamwatch.wire.ask import KEYFRAME_S, Ask
 FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
 FLUSH_LOOKS: Final = 500
 EVERYBODY: Final = "everybody"  # who has a place in this looker
+DOUBTFUL: Final = 2  # looks at once with an account that was not let in yet: each may be a wrong answer
 log = structlog.get_logger(__name__)
 
 Emit = Callable[[Report], Awaitable[None]]
@@ -80,6 +82,7 @@ class Looker:
         self._recorders = Gate(policy.per_recorder)
         self._cameras = Gate(1)  # one session a camera, ever
         self._all = Gate(policy.looks_in_flight)
+        self._doubtful = Gate(DOUBTFUL)
         self._lines = Lines(clock)
         self._trust = Trust(policy.tls_verify, policy.tls_ca_file, clock)
         self._memory = Memory(policy.keyframe_s, policy.keyframe_most_s)
@@ -147,7 +150,7 @@ class Looker:
 
     async def _ticket(self, order: Round, ticket: Ticket, due: float) -> Look:
         await self._clock.sleep(due + ticket.offset_ms / 1000 - self._clock.monotonic())
-        async with self._cameras.through(str(ticket.camera)):
+        async with self._cameras.through(str(ticket.camera)), self._doubtful.through(self._in_doubt(ticket)):
             if not await self._lines.turn(ticket):
                 return self._no_turn(ticket, order)
             received = 0
@@ -157,11 +160,15 @@ class Looker:
                     self._hosts.through(ticket.host),
                     self._all.through(EVERYBODY),
                 ):
-                    look = await self.look(ticket, order.depth, order=order.id)
+                    look = await self.look(ticket, order.depth, order=order.id, insist=order.visit)
                 received = look.media_bytes
             finally:
                 self._lines.settle(ticket, received)
             return look
+
+    def _in_doubt(self, ticket: Ticket) -> str | None:
+        account = account_of(ticket)
+        return None if account is None or self._memory.lockout.is_proven(account) else repr(account)
 
     def _no_turn(self, ticket: Ticket, order: Round) -> Look:
         """Our own limit says nothing of the camera."""
@@ -176,15 +183,26 @@ class Looker:
             detail=f"line {ticket.line}: {ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look",
         )
 
-    async def look(self, ticket: Ticket, depth: Depth, *, order: str | None = None, tape: Tape | None = None) -> Look:
-        """One look at one camera. A defect of ours ends this look only, and is booked as ours."""
+    async def look(
+        self,
+        ticket: Ticket,
+        depth: Depth,
+        *,
+        order: str | None = None,
+        tape: Tape | None = None,
+        insist: bool = False,
+    ) -> Look:
+        """One look at one camera. A defect of ours ends this look only, and is booked as ours.
+
+        Who insists, a person, has a password tried that the device refused for another camera.
+        """
         started_us = self._clock.utc_us()
         begun = self._clock.monotonic()
         self.open_sessions += 1
         granted = self._grant(ticket)
         try:
-            heard = await self._converse(ticket, depth, granted, tape)
-            self._memory.remember(ticket, heard)
+            heard = await self._converse(ticket, depth, granted, tape, insist=insist)
+            self._memory.remember(ticket, heard, self._clock.monotonic())
             begun += heard.parting_s  # it is no part of the look
         except Exception as error:
             log.exception("look.defect", camera=ticket.camera)
@@ -209,7 +227,7 @@ class Looker:
     def _crowded(self, ticket: Ticket) -> bool:
         return self._recorders.crowded(ticket.group) or self._hosts.crowded(ticket.host) or self._all.crowded(EVERYBODY)
 
-    def ask(self, ticket: Ticket, depth: Depth, granted: Grant | None = None) -> Ask:
+    def ask(self, ticket: Ticket, depth: Depth, granted: Grant | None = None, *, insist: bool = False) -> Ask:
         """What a ticket asks of its camera."""
         granted = granted or self._grant(ticket)
         return Ask(
@@ -223,10 +241,14 @@ class Looker:
             keyframe_s=granted.keyframe_s,
             max_media_bytes=granted.media_bytes,
             prefer=self._memory.transport(ticket),
+            withheld=not insist
+            and self._memory.lockout.withholds(account_of(ticket), ticket.camera, self._clock.monotonic()),
         )
 
-    async def _converse(self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None) -> Heard:
-        ask = self.ask(ticket, depth, granted)
+    async def _converse(
+        self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool
+    ) -> Heard:
+        ask = self.ask(ticket, depth, granted, insist=insist)
         limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
         return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
 

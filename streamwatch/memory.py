@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from streamwatch.errors import Reason
 from streamwatch.ingest.session import Heard
+from streamwatch.lockout import Lockout, account_of
 from streamwatch.model.look import Transport
 from streamwatch.model.report import Ticket
 from streamwatch.patience import Grant, Patience, grant
@@ -37,6 +38,7 @@ class Memory:
         self._by_udp: OrderedDict[_Key, None] = OrderedDict()  # whose pictures came that way; all others: TCP first
         self._patience: Patience[_Key] = Patience(keyframe_s, keyframe_most_s, MAX_MEMORIES)
         self._nothing_known: Patience[_Key] = Patience(keyframe_s, keyframe_most_s, 0)
+        self.lockout = Lockout()
 
     def fingerprint(self, ticket: Ticket) -> bytes | None:
         """Of the last picture that was decoded."""
@@ -51,9 +53,15 @@ class Memory:
         """Which one to ask for first."""
         return Transport.UDP if _key(ticket) in self._by_udp else Transport.TCP
 
-    def remember(self, ticket: Ticket, heard: Heard) -> None:
-        """What a conversation showed."""
+    def remember(self, ticket: Ticket, heard: Heard, now: float) -> None:
+        """What a conversation showed that ended at `now` (seconds, monotonic)."""
         self._remember_transport(ticket, heard)
+        account = account_of(ticket)
+        if account is not None and heard.let_in is not None:
+            if heard.let_in:
+                self.lockout.let_in(account)
+            else:
+                self.lockout.refused(account, ticket.camera, now)
         if heard.keyframe_wait_s is None:
             return
         if heard.keyframe is not None:

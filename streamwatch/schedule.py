@@ -44,7 +44,7 @@ class Policy:
     deadline_s: float = 20.0
     confirm_looks: int = 2
     confirm_after_s: tuple[float, ...] | None = None
-    access_tries: int = 3
+    access_tries: int = 2
     access_backoff_max_s: float = 1800.0
     per_line_kbps: int | None = None  # 1,000 bits a second that looks may take of one line; None: as much as comes
 
@@ -211,7 +211,7 @@ class Planner:
         if over >= 0:
             interval_s = self.interval_s(camera)
             cap_s = min(self.policy.access_backoff_max_s, float(BACKOFF_INTERVALS * interval_s))
-            pause_s = min(cap_s, interval_s * 2.0 ** min(over, 16)) * self._rng.uniform(1 - JITTER, 1.0)
+            pause_s = min(cap_s, interval_s * 2.0 ** min(1 + over, 16)) * self._rng.uniform(1 - JITTER, 1.0)
             state.not_before_us = at_us + int(pause_s * US)
 
     def waits_us(self, camera: int) -> int:

@@ -80,11 +80,6 @@ GST_LAUNCH |= {
     for number in ("264", "265")
     for depth in ("I420", "I420_10LE")
 }  # encoded anew as well: x264enc, x264enc10LE, x265enc, x265enc10LE
-GST_LAUNCH |= {
-    f"x{number}enc": f"( {GST_JPEG} ! jpegdec ! videoconvert ! x{number}enc tune=zerolatency speed-preset=ultrafast "
-    f"key-int-max=10 ! rtph{number}pay name=pay0 pt=96 config-interval=-1 )"
-    for number in ("264", "265")
-}  # encoded anew as well
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ LAYERS = [
     {"model"},
     {"wire"},
     {"schedule", "triage", "quality", "verdict", "blame", "timeline", "texts"},  # pure; values meet in model
-    {"patience", "linebudget"},  # pure
+    {"patience", "linebudget", "lockout"},  # pure
     {"uptime", "findings", "scores"},
     {"certification", "sequence"},
     {"settings", "secrets", "datadir", "health"},
@@ -47,6 +47,7 @@ ONLY = {
 }
 PURE = {"errors", "counters", "frames", "model", "wire", "schedule", "triage", "quality", "verdict", "blame"}
 PURE |= {"timeline", "texts", "uptime", "findings", "certification", "scores", "sequence", "patience", "linebudget"}
+PURE |= {"lockout"}
 IMPURE_MODULES = {"asyncio", "socket", "ssl", "time", "threading", "subprocess", "multiprocessing", "select", "signal"}
 
 FILES = sorted(ROOT.rglob("*.py"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -147,6 +149,63 @@ async def test_a_bad_camera_costs_only_its_own_look(farm: Farm, pool: DecoderPoo
     assert looks[1].reason is Reason.NET_REFUSED
     assert looks[2].reason is Reason.RTSP_AUTH
     assert {looks[number].reason for number in range(3, 12)} == {None}
+
+
+async def test_a_recorders_account_is_not_locked_by_all_of_its_cameras(pool: DecoderPool) -> None:
+    """Twelve channels with one wrong password: two answers at most, in two rounds one more; each look says why."""
+    answers = 0
+
+    async def recorder(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answers
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                answers += b"Authorization: Digest" in head
+                sequence = re.search(rb"CSeq: ([0-9]+)", head)
+                assert sequence is not None
+                status = b"200 OK" if head.startswith(b"OPTIONS") else b"401 Unauthorized"
+                offer = b'WWW-Authenticate: Digest realm="NVR", nonce="%d", stale="FALSE"' % answers
+                writer.write(b"RTSP/1.0 %s\r\nCSeq: %s\r\n%s\r\n\r\n" % (status, sequence[1], offer))
+        writer.close()
+
+    server = await asyncio.start_server(recorder, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    def what(*, visit: bool = False) -> Round:
+        return Round(
+            id="r1",
+            village=1,
+            depth=Depth.STREAM,
+            due_us=SystemClock().utc_us(),
+            window_ms=0,
+            visit=visit,
+            tickets=tuple(
+                Ticket(
+                    camera=number,
+                    url=f"rtsp://127.0.0.1:{port}/{number}",
+                    stream=StreamKind.MAIN,
+                    offset_ms=0,
+                    deadline_ms=5000,
+                    host="127.0.0.1",
+                    credentials=Credentials("admin", "wrong"),
+                )
+                for number in range(12)
+            ),
+        )
+
+    who = looker(pool)
+    first = looks_of(await work(who, what()))
+    assert {look.reason for look in first.values()} == {Reason.RTSP_AUTH}
+    assert sum("for another camera" in look.detail for look in first.values()) >= 10
+    assert answers <= 2
+    await work(who, what())
+    assert answers <= 3
+    asked_for = msgspec.structs.replace(what(visit=True), tickets=what().tickets[7:8])
+    visited = looks_of(await work(who, asked_for))
+    assert "for another camera" not in visited[7].detail
+    assert answers <= 4
+    server.close()
+    await server.wait_closed()
 
 
 async def test_a_second_look_compares_with_the_first(farm: Farm, pool: DecoderPool) -> None:

@@ -126,7 +126,7 @@ def test_a_settled_camera_gets_no_confirming_look() -> None:
 
 
 def test_refused_credentials_are_asked_ever_more_rarely_and_forgiven_after_an_inventory_change() -> None:
-    """From the third refusal on the pause grows to six intervals; a new password is tried at the next round."""
+    """From the second refusal on the pause grows to six intervals; a new password is tried at the next round."""
     plan = planner()
     plan.load(inventory(1, 1), NOW)
     looks, now = [], NOW
@@ -137,9 +137,9 @@ def test_refused_credentials_are_asked_ever_more_rarely_and_forgiven_after_an_in
         now += US
     gaps = [round((b - a) / US) for a, b in itertools.pairwise(looks)]
 
-    assert gaps[:3] == [60, 60, 60]
+    assert gaps[:4] == [60, 120, 240, 360]
     assert max(gaps) == BACKOFF_INTERVALS * 60
-    assert len(looks) < 20
+    assert len(looks) < 14
 
     plan.load(inventory(1, 1, password=Secret("new"), username="u"), now)
     assert len(run(plan, now, now + 61 * US)) >= 1

@@ -69,6 +69,7 @@ class Heard:
     media_bytes: int = 0
     packets_lost: int = 0  # of the latest session's media
     remarks: Mapping[Reason, str] = field(default_factory=dict)
+    let_in: bool | None = None  # whether the device took our credentials; None: it did not say
     clock_offset_ms: float | None = None  # the device's clock in its RTCP sender reports, minus ours
 
 
@@ -171,6 +172,7 @@ def heard_of(
         silent_s=silent_s,
         media_bytes=conversation.media_bytes,
         packets_lost=conversation.packets_lost,
+        let_in=conversation.let_in,
         remarks=remarks,
         clock_offset_ms=None if zero_us is None else conversation.clock_offset_ms(zero_us),
     )

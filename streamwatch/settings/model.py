@@ -99,7 +99,7 @@ class Schedule(_Section):
         description="Which stream the patrol takes; cameras without a sub address give the main one.",
     )
     access_tries: int = Field(
-        default=3,
+        default=2,
         ge=1,
         le=10,
         description="Looks in a row with a refused password before the camera is left alone: it may lock us out.",

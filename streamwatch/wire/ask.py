@@ -19,7 +19,8 @@ class Ask:
 
     `transport` tcp or udp is the only one that is tried; with auto `prefer` comes first, and then the other.
     `keyframe_s` from the answer to PLAY on, and `max_media_bytes`, are how long and how much media may flow without a
-    keyframe: the camera's own, as smart codecs send one in 10 to 40 s.
+    keyframe: the camera's own, as smart codecs send one in 10 to 40 s. `withheld` credentials are known to be refused,
+    and are not sent: a device that asks for them ends the look.
     """
 
     url: str
@@ -32,3 +33,4 @@ class Ask:
     prefer: Transport = Transport.TCP
     keyframe_s: float = KEYFRAME_S
     max_media_bytes: int = MAX_MEDIA_BYTES
+    withheld: bool = False

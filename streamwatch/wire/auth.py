@@ -20,6 +20,11 @@ from streamwatch.wire.url import MAX_URL, Origin, parse_address
 MAX_TRIES: Final = 2  # refused answers a look: Hikvision locks an account after 5 to 7 of them
 MAX_CHALLENGES: Final = 16  # real devices offer at most 3
 
+_WITHHELD: Final = (
+    "the device refused the same user name and password for another camera; they are not sent again until that camera "
+    "is let in, as the device would lock the account"
+)
+
 _HASHES: Final[dict[str, Callable[..., Any]]] = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}  # weakest first
 if "sha512_256" in hashlib.algorithms_available:  # of OpenSSL, where it was not built without
     _HASHES["SHA-512-256"] = partial(hashlib.new, "sha512_256")
@@ -108,11 +113,18 @@ class Authenticator:
         "_origin",
         "_prefix",
         "_uses",
+        "_withheld",
         "refusals",
     )
 
     def __init__(
-        self, credentials: Credentials | None, origin: Origin, cnonce: Callable[[], str], *, allow_basic: bool = False
+        self,
+        credentials: Credentials | None,
+        origin: Origin,
+        cnonce: Callable[[], str],
+        *,
+        allow_basic: bool = False,
+        withheld: bool = False,
     ) -> None:
         self._credentials = credentials
         self._origin = origin
@@ -120,6 +132,7 @@ class Authenticator:
         self._cnonce = cnonce
         self._allow_basic = allow_basic
         self._met_digest = False
+        self._withheld = withheld
         self._challenge: Challenge | None = None
         self._uses = 0
         self.refusals = 0
@@ -131,6 +144,8 @@ class Authenticator:
         """
         if self._credentials is None:
             raise _refused("the device asks for a user name and a password, and none are known for it")
+        if self._withheld:
+            raise _refused(_WITHHELD)
         challenges = parse_challenges(values)
         # who spoke Digest once speaks it still: a Basic of later is somebody else's, or a way to the plain password
         challenge = choose(challenges, allow_basic=self._allow_basic and not self._met_digest)
@@ -157,6 +172,11 @@ class Authenticator:
         if challenge.scheme != "digest" or not (renewed or challenge.stale):
             return False
         return challenge.stale is not False or self._uses > 1
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer to the present challenge was sent."""
+        return self._uses > 0
 
     def renew(self) -> None:
         """A new connection: many devices take a nonce only in the one that they gave it in. Refusals go on counting."""

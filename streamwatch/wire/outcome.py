@@ -54,7 +54,9 @@ class Outcome:
         self._cnonce = cnonce
         self._secret = credentials is not None
         self._route = Route(address)
-        self._at_home = Authenticator(credentials, address.origin, cnonce, allow_basic=ask.allow_basic)
+        self._at_home = Authenticator(
+            credentials, address.origin, cnonce, allow_basic=ask.allow_basic, withheld=ask.withheld
+        )
         self.auth = self._at_home  # for whom we talk to
         # who wants TLS gets no pictures by UDP in the clear, unless that is what was asked for
         by_tls = ask.transport is Transport.AUTO and address.origin.scheme == "rtsps"
@@ -67,6 +69,14 @@ class Outcome:
     def url(self) -> str:
         """Whom to connect to, without credentials: the address asked for, or where it was sent on to."""
         return self._route.address.url
+
+    @property
+    def let_in(self) -> bool | None:
+        """Whether the device took the credentials that were sent to it; None where it did not say, or none were."""
+        failure = self.failure
+        if failure is not None and failure.reason is Reason.RTSP_AUTH:
+            return False if self._at_home.refusals else None
+        return True if self._at_home.answered and self._leg.set_up else None
 
     @property
     def media_bytes(self) -> int:
