@@ -25,7 +25,7 @@ class Plan:
     healthy: int = 1500
     bad: int = 500
     window_s: float = 60.0
-    runs: int = 2
+    runs: int = 3
     patience: Patience = WHOLE
     full: bool = True
 
@@ -85,6 +85,7 @@ NOTES = [
     "as the patrol spreads them; control: the same moments without the hostile cameras.",
     "hostile: the corpus of `python -m streamwatch.simulator.hostile --list` by rotation; every look must end with a "
     "reason that it deserves, or the run counts for nothing.",
-    "The farm, the hostile cameras and the decoders are processes of this machine too, and share its cores.",
+    "The farm and the decoders are processes of this machine too and share its cores; the hostile cameras get only "
+    "what nobody else wants (SCHED_IDLE), as real ones run elsewhere.",
     "rss_kb_per_session: what the looker's process grew by at most, over the most sessions that it had at once.",
 ]

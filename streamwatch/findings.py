@@ -118,8 +118,9 @@ def reason_in_words(found: Finding) -> str | None:
 def noted(found: Finding) -> str | None:
     """What is to be said beside the reason, or without one; None where there is nothing."""
     said = None if found.reason is not None else found.detail
-    parts = [f"remarks: {', '.join(found.remarks)}" if found.remarks else None, f"({said})" if said else None]
-    return " ".join(part for part in parts if part) or None
+    if not found.remarks:
+        return said
+    return f"remarks: {', '.join(found.remarks)}" + (f" ({said})" if said else "")
 
 
 def in_words(found: Finding) -> str:

@@ -164,7 +164,7 @@ def test_several_cameras_come_in_order_and_the_worst_counts(gst: Running) -> Non
         ((), "which camera"),
         (("http://127.0.0.1/x",), "rtsp://"),
         (("rtsp://127.0.0.1/x", "--timeout", "0"), "--timeout"),
-        (("rtsp://127.0.0.1/x", "--transport", "http"), "auto, tcp, udp"),
+        (("rtsp://127.0.0.1/x", "--transport", "multicast"), '"auto", "tcp", "udp", "http"'),
         (("rtsp://127.0.0.1/x", "--depth", "deep"), "deep"),
         (("--replay", "/nonexistent"), "/nonexistent"),
     ],

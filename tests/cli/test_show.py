@@ -135,24 +135,34 @@ def test_columns_fill_the_room_from_the_left(natural: list[int], room: int) -> N
         assert sum(widths) + GAP * (len(widths) - 1) == room
 
 
+class Drawn:
+    """Nothing is drawn before somebody waits for it: what was done until then is in the first drawing."""
+
+    def __init__(self) -> None:
+        self.wanted, self.begun = threading.Event(), threading.Event()
+
+    def wait(self, timeout_s: float) -> bool:
+        self.wanted.set()
+        return self.begun.wait(timeout_s)
+
+
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once a bar was drawn."""
-    event = threading.Event()
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """Tells once a bar is drawn."""
+    drawing = Drawn()
     console = show._console
 
     def noticed(out: TextIO) -> object:
-        event.set()
+        drawing.wanted.wait(10)
+        drawing.begun.set()
         return console(out)
 
     monkeypatch.setattr(show, "_console", noticed)
-    return event
+    return drawing
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_long_work_shows_a_bar_on_a_terminal(
-    columns: int, monkeypatch: pytest.MonkeyPatch, drawn: threading.Event
-) -> None:
+def test_long_work_shows_a_bar_on_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch, drawn: Drawn) -> None:
     """What is done, how far it is, in one line of the terminal's width; it is wiped out at the end."""
     monkeypatch.setattr(show, "BAR_AFTER_S", 0.0)
 
@@ -171,7 +181,7 @@ def test_long_work_shows_a_bar_on_a_terminal(
 
 @pytest.mark.parametrize(("total", "unit", "words"), [(None, "", "3"), (2_500_000, "bytes", "2.5 MB")])
 def test_a_bar_knows_bytes_and_the_unknown(
-    total: int | None, unit: str, words: str, monkeypatch: pytest.MonkeyPatch, drawn: threading.Event
+    total: int | None, unit: str, words: str, monkeypatch: pytest.MonkeyPatch, drawn: Drawn
 ) -> None:
     """Without a total it counts; bytes are shown as people read them."""
     monkeypatch.setattr(show, "BAR_AFTER_S", 0.0)
@@ -199,7 +209,7 @@ def test_short_work_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_elsewhere_there_is_no_bar(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], drawn: threading.Event
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], drawn: Drawn
 ) -> None:
     """A log file or a pipe gets nothing, however long it takes."""
     monkeypatch.setattr(show, "BAR_AFTER_S", 0.0)
@@ -208,11 +218,11 @@ def test_elsewhere_there_is_no_bar(
         bar.advance(3)
 
     assert (bar.done, bar.total) == (3, 20)
-    assert not drawn.is_set()
+    assert not drawn.begun.is_set()
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_error_in_the_work_ends_the_bar(monkeypatch: pytest.MonkeyPatch, drawn: threading.Event) -> None:
+def test_an_error_in_the_work_ends_the_bar(monkeypatch: pytest.MonkeyPatch, drawn: Drawn) -> None:
     """The bar is wiped and its thread gone before the error is told."""
     monkeypatch.setattr(show, "BAR_AFTER_S", 0.0)
     before = threading.active_count()

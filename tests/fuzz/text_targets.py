@@ -269,7 +269,6 @@ def check_url(data: bytes) -> None:
     again = url.parse_address(address.url)
     assert again == address._replace(credentials=None), "what is left of an address is another one"
     assert url.parse_address(f"{address.origin.scheme}://{address.origin.authority}/").origin == address.origin
-    assert masked_url(masked) == masked, "masking again changes what is shown"
     if userinfo is not None:
         assert masked.startswith(f"{text.partition('://')[0]}://{MASK}@"), "a user name is shown"
 
