@@ -13,7 +13,8 @@ from streamwatch.net.udp import UdpPair, open_pair
 from streamwatch.wire.conversation import Conversation
 
 TURN_BYTES: Final = 32 * 1024  # taken in a turn of the loop, for which all others wait: 1 ms of work
-FREE_BYTES: Final = 2**20  # taken as fast as they come: more than any keyframe but the largest
+AT_ONCE_BYTES: Final = 2**19  # of a connection, in pieces of any size: more than most looks ever receive; 5 ms of work
+FREE_BYTES: Final = 2**20  # more, taken as fast as they come: more than any keyframe but the largest
 PAUSE_S: Final = 0.002  # after each piece beyond: 128 Mbit/s, and cameras have interfaces of 100
 FAREWELL_S: Final = 0.2  # for the answer to TEARDOWN: a round trip of a slow line; then the device knows, or never will
 
@@ -92,7 +93,8 @@ class Connection(asyncio.Protocol):
         self.upload: Upload | None = None
         self._early = b""
         self._waiting = b""  # arrived, and left for the loop's next turn
-        self._flooded = 0  # bytes that came in such numbers
+        self._received = 0  # bytes, in pieces of any size
+        self._flooded = 0  # bytes that were taken piece by piece
         self._waiter: asyncio.Future[None] | None = None
         self.progressed_at = clock.monotonic()
         self._progress = conversation.progress
@@ -117,7 +119,8 @@ class Connection(asyncio.Protocol):
                 self._take(self._early)
 
     def data_received(self, data: bytes) -> None:
-        if len(data) <= TURN_BYTES:
+        self._received += len(data)
+        if len(data) <= TURN_BYTES or self._received <= AT_ONCE_BYTES:
             self._take(data)
         else:
             self._give_way(data)

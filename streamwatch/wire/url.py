@@ -52,6 +52,15 @@ def parse_address(url: str) -> Address:
 
     Passwords with `@ : / # %` that nobody percent-encoded are understood where that can be told.
     """
+    return _parsed(url) if "@" in url else _parsed_before(url)
+
+
+@lru_cache(maxsize=1024)  # a look asks for its own three again and again; those with an @ may hold a password
+def _parsed_before(url: str) -> Address:
+    return _parsed(url)
+
+
+def _parsed(url: str) -> Address:
     found = _ABSOLUTE.match(url)
     scheme = found[1].lower() if found else ""
     if found is None or scheme not in DEFAULT_PORTS:
@@ -59,7 +68,7 @@ def parse_address(url: str) -> Address:
     if len(url) > MAX_URL or _BLANK.search(url):
         raise UsageError(f"an address has at most {MAX_URL} characters, no blanks and no control characters")
     userinfo, rest = split_userinfo(url[found.end() :])
-    if split_userinfo(rest)[0] is not None:  # "u@h:/x@other": without its credentials it would be another host's
+    if userinfo is not None and split_userinfo(rest)[0] is not None:  # "u@h:/x@other": without its credentials it would be another host's
         raise UsageError("an address names one host: write %40 for an @ in its path, and no colon without a port")
     cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:cut], _latin(rest[cut:])
