@@ -68,7 +68,8 @@ def _parsed(url: str) -> Address:
     if len(url) > MAX_URL or _BLANK.search(url):
         raise UsageError(f"an address has at most {MAX_URL} characters, no blanks and no control characters")
     userinfo, rest = split_userinfo(url[found.end() :])
-    if userinfo is not None and split_userinfo(rest)[0] is not None:  # "u@h:/x@other": without its credentials it would be another host's
+    # "u@h:/x@other": without its credentials it would be another host's
+    if userinfo is not None and split_userinfo(rest)[0] is not None:
         raise UsageError("an address names one host: write %40 for an @ in its path, and no colon without a port")
     cut = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:cut], _latin(rest[cut:])
