@@ -63,13 +63,13 @@ def process(*command: str, idle: bool = False) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def hostile(cache: Path, *arguments: str) -> Iterator[list[Target]]:
+def hostile(cache: Path, *arguments: str, idle: bool = False) -> Iterator[list[Target]]:
     """Hostile cameras: all of the corpus, or those that the arguments ask for.
 
-    They get only such time of the processors as nobody else wants: real ones do not run on our machine, and what they
-    cost a looker is asked, not what a flood costs its sender.
+    Idle ones get only such time of the processors as nobody else wants: real ones do not run on our machine, and what
+    they cost a looker is asked, not what a flood costs its sender.
     """
-    with process("streamwatch.simulator.hostile", f"--cache={cache}", *arguments, idle=True) as ready:
+    with process("streamwatch.simulator.hostile", f"--cache={cache}", *arguments, idle=idle) as ready:
         account = Credentials(ready["username"], ready["password"])
         yield [Target(one["url"], account, one["name"]) for one in ready["cameras"]]
 

@@ -46,7 +46,7 @@ async def _run(plan: Plan, cache: Path) -> Result:
     }  # fmt: skip
     result = Result("hostile", fixture)
     add = result.samples.add
-    with hostile(cache, f"--bind={BIND}", f"--cameras={plan.bad}", "--shuffle=7") as bad:
+    with hostile(cache, f"--bind={BIND}", f"--cameras={plan.bad}", "--shuffle=7", idle=True) as bad:
         async with farm(plan.healthy, cache, 10) as running, rig(plan.patience, workers=_cores()) as ours:
             good = [Target(camera.sub_url, camera.credentials) for camera in running.cameras]
             await ours.crowd(good, plan.window_s / 3)  # decoders open their contexts, the farm renders

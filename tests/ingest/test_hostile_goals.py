@@ -48,7 +48,7 @@ def test_r15_hostile_cameras_cost_their_own_look_only(tmp_path: Path) -> None:
     farm = ("--villages=10", f"--cameras={HEALTHY}", "--bind=127.69.0.0/16", "--udp=0", f"--cache={CACHE}")
     with (
         process("streamwatch.simulator", *farm, f"--inventory={tmp_path}"),
-        hostile(CACHE, "--bind=127.70.0.0/16", f"--cameras={HOSTILE}", "--shuffle=7") as bad,
+        hostile(CACHE, "--bind=127.70.0.0/16", f"--cameras={HOSTILE}", "--shuffle=7", idle=True) as bad,
     ):
         good = healthy(tmp_path)
         alone, beside, hostile_looks, ours = uvloop.run(_r15(good, bad))
