@@ -1,8 +1,9 @@
-"""Runs one target by libFuzzer: python -m tests.fuzz TARGET [--seconds N] [--seed S] [INPUT …].
+"""Runs targets by libFuzzer: python -m tests.fuzz TARGET[,TARGET …] [--seconds N] [--seed S] [INPUT …].
 
 With inputs (files) it runs those once each, without libFuzzer: so a crash is seen again. Without, it looks for new
 ones for so many seconds, from the target's seeds and its stored corpus, with the coverage of streamwatch.wire as its
 guide. What breaks a law is stored in the corpus, and how to run it again is printed; the status is then not 0.
+Several targets run one after the other, and give a JSON line each: {"target", "status", "output"}.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import shutil
 import sys
@@ -43,22 +45,49 @@ def main() -> None:
         sys.exit(
             "atheris is not here: it has wheels for Linux on x86-64 up to Python 3.13; give inputs, or see make test"
         )
+    import atheris
+
+    with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=GUIDES):
+        import tests.fuzz.targets  # noqa: F401 - once for all targets: it takes longer than some of them run
+    names = given.target.split(",")
+    if len(names) == 1:
+        sys.exit(_run(given.target, given))
+    statuses = []
+    for name in names:
+        with tempfile.TemporaryFile() as output:
+            statuses.append(_run(name, given, output.fileno()))
+            output.seek(0)
+            told = output.read().decode("utf-8", "replace")
+        print(json.dumps({"target": name, "status": statuses[-1], "output": told}), flush=True)
+    sys.exit(max(map(abs, statuses)))
+
+
+def _run(name: str, given: argparse.Namespace, output: int | None = None) -> int:
+    """The status of one target; what it prints goes to the file `output`."""
     scratch = Path(tempfile.mkdtemp())
+    sys.stdout.flush()
     child = os.fork()  # libFuzzer ends its process itself
     if child == 0:
-        _fuzz(given.target, scratch, given.seconds, given.seed)
+        if output is not None:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+        _fuzz(name, scratch, given.seconds, given.seed)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    _keep(given.target, scratch, grow=given.grow)
+    told = _keep(name, scratch, grow=given.grow)
+    if output is None:
+        print(told, end="", flush=True)
+    else:
+        os.write(output, told.encode())
     shutil.rmtree(scratch)
-    sys.exit(status)
+    return status
 
 
 def _fuzz(name: str, scratch: Path, seconds: int, seed: int) -> None:
     """Never returns."""
     import atheris
 
-    with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=GUIDES):
-        from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS
+
     target = TARGETS[name]
 
     def once(data: bytes) -> None:
@@ -90,23 +119,24 @@ def _fuzz(name: str, scratch: Path, seconds: int, seed: int) -> None:
     atheris.Fuzz()
 
 
-def _keep(name: str, scratch: Path, *, grow: bool) -> None:
-    """Stores what broke it, also what took too long or too much, and with `grow` what reached new code."""
+def _keep(name: str, scratch: Path, *, grow: bool) -> str:
+    """Stores what broke it, also what took too long or too much, and with `grow` what reached new code; says how to
+    see it again."""
     broken = [*scratch.glob("crash-*"), *scratch.glob("timeout-*"), *scratch.glob("oom-*")]
     if not broken and not grow:
-        return
+        return ""
     from tests.fuzz.targets import TARGETS
 
     target = TARGETS[name]
+    told = ""
     for path in broken:
         kept = target.keep(path.read_bytes())
-        print(
-            f"Broken ({path.name.partition('-')[0]}). Again: {sys.executable} -m tests.fuzz {name} {kept}", flush=True
-        )
+        told += f"Broken ({path.name.partition('-')[0]}). Again: {sys.executable} -m tests.fuzz {name} {kept}\n"
     if grow:
         for path in (scratch / "found").iterdir():
             if path.stat().st_size <= MOST_STORED:
                 target.keep(path.read_bytes())
+    return told
 
 
 if __name__ == "__main__":
