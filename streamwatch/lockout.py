@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from streamwatch.errors import UsageError
 from streamwatch.model.report import Ticket
 from streamwatch.wire.url import Origin, parse_address
 
@@ -26,11 +27,15 @@ class Account(NamedTuple):
 
 
 def account_of(ticket: Ticket) -> Account | None:
-    """Whom a ticket logs in as; None where it brings no credentials."""
+    """Whom a ticket logs in as; None where it brings no credentials, or no address that anybody could be asked at."""
     given = ticket.credentials
     if given is None:
         return None
-    return Account(parse_address(ticket.url).origin, given.username, hash(given.password))
+    try:
+        origin = parse_address(ticket.url).origin
+    except UsageError:
+        return None  # such a look ends before it begins, and must not end those beside it
+    return Account(origin, given.username, hash(given.password))
 
 
 class _Refusal(NamedTuple):

@@ -34,6 +34,7 @@ from streamwatch.wire.ask import KEYFRAME_S, Ask
 FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
 FLUSH_LOOKS: Final = 500
 EVERYBODY: Final = "everybody"  # who has a place in this looker
+BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
 DOUBTFUL: Final = 2  # looks at once with an account that was not let in yet: each may be a wrong answer
 log = structlog.get_logger(__name__)
 
@@ -150,9 +151,12 @@ class Looker:
 
     async def _ticket(self, order: Round, ticket: Ticket, due: float) -> Look:
         await self._clock.sleep(due + ticket.offset_ms / 1000 - self._clock.monotonic())
+        if not order.visit and self._cameras.crowded(str(ticket.camera)):
+            return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
         async with self._cameras.through(str(ticket.camera)), self._doubtful.through(self._in_doubt(ticket)):
             if not await self._lines.turn(ticket):
-                return self._no_turn(ticket, order)
+                detail = f"{ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look"
+                return self._not_taken(ticket, order, Reason.OURS_LIMIT, f"line {ticket.line}: {detail}")
             received = 0
             try:
                 async with (
@@ -170,17 +174,11 @@ class Looker:
         account = account_of(ticket)
         return None if account is None or self._memory.lockout.is_proven(account) else repr(account)
 
-    def _no_turn(self, ticket: Ticket, order: Round) -> Look:
-        """Our own limit says nothing of the camera."""
+    def _not_taken(self, ticket: Ticket, order: Round, reason: Reason, detail: str) -> Look:
+        """A look that our own limits left no room for: it says nothing of the camera."""
+        started_us, begun = self._clock.utc_us(), self._clock.monotonic()
         return self._told(
-            ticket,
-            order.depth,
-            self._clock.utc_us(),
-            self._clock.monotonic(),
-            order.id,
-            reason=Reason.OURS_LIMIT,
-            step=Step.CONNECT,
-            detail=f"line {ticket.line}: {ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look",
+            ticket, order.depth, started_us, begun, order.id, reason=reason, step=Step.CONNECT, detail=detail
         )
 
     async def look(
@@ -198,21 +196,26 @@ class Looker:
         """
         started_us = self._clock.utc_us()
         begun = self._clock.monotonic()
-        self.open_sessions += 1
-        granted = self._grant(ticket)
         try:
-            heard = await self._converse(ticket, depth, granted, tape, insist=insist)
-            self._memory.remember(ticket, heard, self._clock.monotonic())
-            begun += heard.parting_s  # it is no part of the look
+            granted = self._grant(ticket)
+            heard = await self._heard(ticket, depth, granted, tape, insist=insist)
+            since = begun + heard.parting_s  # which is no part of the look
+            return await self.finish(ticket, depth, heard, started_us, since, order, granted)
         except Exception as error:
             log.exception("look.defect", camera=ticket.camera)
             detail = f"a defect of streamwatch: {type(error).__name__}"
             return self._told(
                 ticket, depth, started_us, begun, order, reason=Reason.OURS_WORKER, step=Step.CONNECT, detail=detail
             )
+
+    async def _heard(self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool) -> Heard:
+        self.open_sessions += 1
+        try:
+            heard = await self._converse(ticket, depth, granted, tape, insist=insist)
         finally:
             self.open_sessions -= 1
-        return await self.finish(ticket, depth, heard, started_us, begun, order, granted)
+        self._memory.remember(ticket, heard, self._clock.monotonic())
+        return heard
 
     def _grant(self, ticket: Ticket) -> Grant:
         """What this look may take: its camera's own patience, where nobody else waits for what it would hold."""

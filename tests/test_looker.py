@@ -13,6 +13,7 @@ import pytest
 
 from streamwatch import memory as memory_module
 from streamwatch.clock import SystemClock
+from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Exit, Reason
 from streamwatch.findings import found
@@ -149,6 +150,53 @@ async def test_a_bad_camera_costs_only_its_own_look(farm: Farm, pool: DecoderPoo
     assert looks[1].reason is Reason.NET_REFUSED
     assert looks[2].reason is Reason.RTSP_AUTH
     assert {looks[number].reason for number in range(3, 12)} == {None}
+
+
+async def test_a_defect_before_or_behind_the_conversation_costs_only_its_own_look(farm: Farm) -> None:
+    """An address that nobody can dial, and a decoder pool that raises: ours, and all other looks are told."""
+
+    class Raising(DecoderPool):
+        async def score(self, job: DecodeJob) -> DecodeResult:
+            raise RuntimeError(f"{len(job.data)} bytes")
+
+    what = order(farm)
+    bad = msgspec.structs.replace(what.tickets[0], url="http://127.0.0.1/live")
+    who = looker(Raising(workers=1, jail=JailMode.REQUIRED))
+    looks = looks_of(await work(who, msgspec.structs.replace(what, tickets=(bad, *what.tickets[1:4]))))
+
+    assert [looks[number].reason for number in range(4)] == [Reason.OURS_WORKER] * 4
+    assert looks[0].detail == "a defect of streamwatch: UsageError"
+    assert looks[1].detail == "a defect of streamwatch: RuntimeError"
+    assert who.open_sessions == 0
+
+
+async def test_looks_longer_than_their_interval_do_not_pile_up(idle: Looker) -> None:
+    """One look under way, one waits for it; the patrol's next is ours.overload at once, and a person's waits too."""
+    release = asyncio.Event()
+
+    async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    url = f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+    ticket = Ticket(camera=1, url=url, stream=StreamKind.MAIN, offset_ms=0, deadline_ms=5000, host="127.0.0.1")
+    what = Round(id="r", village=1, depth=Depth.REACH, due_us=SystemClock().utc_us(), window_ms=0, tickets=(ticket,))
+    queued = []
+    for _ in range(2):
+        queued.append(asyncio.create_task(work(idle, what)))
+        await asyncio.sleep(0.05)
+    visit = asyncio.create_task(work(idle, msgspec.structs.replace(what, visit=True)))
+    third = looks_of(await work(idle, what))[1]
+    assert (third.reason, third.duration_us < 1_000_000) == (Reason.OURS_OVERLOAD, True)
+    assert "interval" in third.detail
+    assert not any(task.done() for task in (*queued, visit))
+    release.set()
+    others = [looks_of(reports)[1].reason for reports in await asyncio.gather(*queued, visit)]
+    assert others == [Reason.NET_RESET] * 3
+    assert looks_of(await work(idle, what))[1].reason is Reason.NET_RESET
+    server.close()
+    await server.wait_closed()
 
 
 async def test_a_recorders_account_is_not_locked_by_all_of_its_cameras(pool: DecoderPool) -> None:
