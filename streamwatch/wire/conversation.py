@@ -108,7 +108,10 @@ class Conversation(Outcome):
         """`wants_ports` is answered: our RTP port is `port`, an even one, RTCP's the next; gives the bytes to send."""
         self.wants_ports = False
         self._leg.port = port
-        self._set_up_track()
+        try:
+            self._set_up_track()
+        except LookError as error:  # an address that no answer to a challenge is sent to
+            self._fail(error)
         return self._leg.exchange.take_out()
 
     def no_ports(self, error: LookError) -> bytes:
@@ -162,7 +165,11 @@ class Conversation(Outcome):
         if not self._leg.set_up or self.parted:
             self.parted = True
             return b""
-        return self._leg.farewell()
+        try:
+            return self._leg.farewell()
+        except LookError:  # the session's address is one that no answer to a challenge is sent to
+            self.parted = True
+            return b""
 
     # ---- events
 

@@ -253,8 +253,9 @@ def base_url(origin: Origin, request_url: str, content_base: str | None, content
         except UsageError:
             pass
         path = stated[_end_of_authority(stated) :]
-        if "@" not in path and not re.search(r"[\x00-\x20\x7f]", path):
-            return f"{origin.scheme}://{origin.authority}{path}"
+        ours = f"{origin.scheme}://{origin.authority}{path}"
+        if "@" not in path and not re.search(r"[\x00-\x20\x7f]", path) and len(ours) <= MAX_URL:
+            return ours
     return request_url
 
 

@@ -6,7 +6,9 @@ import tracemalloc
 
 import pytest
 
+from streamwatch.errors import Reason
 from streamwatch.model.look import Depth, Transport
+from streamwatch.model.report import Credentials
 from streamwatch.wire.conversation import Ask, Conversation
 from tests.wire.camera import URL, frame, reply, rtp
 from tests.wire.test_conversation import GOOD
@@ -91,3 +93,34 @@ def test_hostile_bytes_cost_the_same_in_small_pieces(name: str) -> None:
         assert talked.failure is not None
         ends.append((talked.failure.reason, talked.failure.step))
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
+@pytest.mark.parametrize("session", ["*", "rtsp://a/" + "b" * 2035])
+@pytest.mark.parametrize("control", ["*", "rtsp://192.0.2.7/t", "rtsp://a/" + "b" * 2035])
+def test_addresses_too_long_to_answer_a_challenge_for_end_a_look_as_the_devices_fault(
+    transport: Transport, control: str, session: str
+) -> None:
+    """What grows beyond MAX_URL with our host in place of the device's: nothing raises, and farewell can be said."""
+    media = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000"
+    body = f"a=control:{session}\r\n{media}\r\na=control:{control}\r\n".encode()
+    for base in ("/" + "a" * 2040, "rtsp://a/" + "a" * 2035):
+        ask = Ask(URL, Depth.STREAM, Credentials("u", "p"), transport=transport)
+        talked = Conversation(ask, lambda: "c")
+        talked.start(0.0)
+        for piece in (
+            reply(1),
+            reply(2, "401 Unauthorized", 'WWW-Authenticate: Digest realm="r", nonce="n"'),
+            reply(3, "200 OK", f"Content-Base: {base}", body=body),
+            reply(4, "200 OK", "Session: 1"),
+        ):
+            talked.receive(piece, 1.0)
+            if talked.wants_ports:
+                talked.use_ports(5000)
+        talked.timeout(20.0)
+        talked.farewell()
+        assert talked.failure is not None and talked.failure.reason in {
+            Reason.NET_TIMEOUT,
+            Reason.RTSP_REDIRECT,
+            Reason.RTSP_PROTOCOL,
+        }
