@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamwatch.errors import LookFailure, Step
+from streamwatch.errors import LookFailure, Reason, Step
 from streamwatch.model.look import Transport
 
 _STEPS: Final = list(Step)  # in their order
@@ -42,12 +42,14 @@ class Attempts:
         """The look's failure, when the present transport failed as well: the attempt that got further tells the reason.
 
         A device that accepted TCP and stayed silent is silent, also where it then refuses UDP, or refuses to be
-        connected to again because it still holds our first session. What was our own doing stays ours.
+        connected to again because it still holds our first session. What was our own doing stays ours, also where it
+        kept us from the only transport that the device does.
         """
         if self._given_up is None:
             return failure
         before, earlier = self._given_up
         further = _STEPS.index(earlier.step) > _STEPS.index(failure.step)
-        decides = earlier if further and not failure.reason.startswith("ours.") else failure
+        kept_from = failure.reason is Reason.RTSP_TRANSPORT and earlier.reason.startswith("ours.")
+        decides = earlier if (further or kept_from) and not failure.reason.startswith("ours.") else failure
         detail = f"over {before.upper()}: {earlier.detail}; over {self.current.upper()}: {failure.detail}"
         return LookFailure(decides.reason, decides.step, detail)

@@ -296,3 +296,23 @@ def test_ports_that_cannot_be_opened() -> None:
     assert second.wants_ports and second.no_ports(error) == b""
     assert failed(second) == (Reason.OURS_LIMIT, Step.SETUP)
     assert second.failure is not None and "461 No" in second.failure.detail
+
+
+@pytest.mark.parametrize("failure", ["461 No", "400 Bad Request"])
+def test_ports_that_could_not_be_opened_stay_ours_where_the_device_refuses_the_other(failure: str) -> None:
+    """A camera that plays by UDP only did nothing wrong; one that then plays badly by TCP did."""
+    error = LookError(Reason.OURS_LIMIT, "no pair of UDP ports", step=Step.SETUP)
+    talked = Conversation(Ask(URL, Depth.STREAM, prefer=UDP), lambda: "c")
+    talked.start(0.0)
+    talked.receive(GOOD.options + GOOD.describe, 1.0)
+    talked.no_ports(error)
+    talked.receive(reply(3, failure), 1.0)
+    assert failed(talked) == (Reason.OURS_LIMIT, Step.SETUP)
+    assert talked.failure is not None and failure in talked.failure.detail
+    further = Conversation(Ask(URL, Depth.STREAM, prefer=UDP), lambda: "c")
+    further.start(0.0)
+    further.receive(GOOD.options + GOOD.describe, 1.0)
+    further.no_ports(error)
+    further.receive(GOOD.setup + GOOD.play, 1.0)
+    further.timeout(20.0)
+    assert failed(further) == (Reason.MEDIA_NO_DATA, Step.FIRST_KEYFRAME)
