@@ -9,13 +9,16 @@ import pytest
 import uvloop
 
 from benchmarks.crowd import Patience, Seen, hostile, rig
+from streamwatch.clock import SystemClock
 from streamwatch.errors import Reason
 from streamwatch.simulator.hostile.corpus import CORPUS
+from streamwatch.verdict import Policy, faults_of
 
 CACHE = Path(__file__).resolve().parents[2] / ".run" / "farm-cache"  # kept between runs
 AT_ONCE = 60
 CUTS = 40  # connections of each way to end a conversation in the middle
 PATIENCE = Patience(connect_s=1.0, step_s=1.0, keyframe_s=1.5, total_s=3.0)
+APART_US = 60_000_000  # between two looks that are compared
 CUT = ("cut_fin", "cut_rst", "cut_half")
 
 
@@ -48,6 +51,23 @@ def test_what_certificates_fail_to_prove_is_said(seen: dict[str, Seen]) -> None:
     for name in ("tls_self_signed", "tls_expired", "tls_wrong_name"):
         assert seen[name].look.reason is None
         assert seen[name].look.remarks == (Reason.TLS_UNTRUSTED,)
+
+
+def test_one_keyframe_for_ever_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """idr_frozen gets its picture, and from the second look on it is frozen, though its clock runs."""
+    utc_us = SystemClock.utc_us
+
+    async def two_looks() -> list[Seen]:
+        with hostile(CACHE, "--bind=127.74.0.0/16", "--only=idr_frozen") as (target,):
+            async with rig(PATIENCE, workers=1) as ours:
+                first = await ours.look(target)
+                monkeypatch.setattr(SystemClock, "utc_us", lambda clock: utc_us(clock) + APART_US)
+                return [first, await ours.look(target)]
+
+    looks = [one.look for one in uvloop.run(two_looks())]
+
+    assert [look.reason for look in looks] == [None, None]
+    assert [faults_of(look, Policy()) for look in looks] == [(), ("frozen",)]
 
 
 def test_conversations_that_end_anywhere_end_by_name() -> None:
