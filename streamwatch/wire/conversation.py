@@ -51,7 +51,7 @@ class Conversation(Outcome):
         """The first bytes to send in a connection that is up at `now` (seconds, monotonic)."""
         if self.redial:
             self._earlier_bytes = self.media_bytes
-            self.redial = self.parted = self.wants_ports = False
+            self.redial = self.parted = self.wants_ports = self.media_flowed = False
             self.timings_ms.clear()
             if not self._leg.hung_up:
                 self.auth.renew()

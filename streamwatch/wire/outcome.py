@@ -34,7 +34,7 @@ class Outcome:
         self.finished = False
         self.failure: LookFailure | None = None
         self.keyframe: Keyframe | None = None
-        self.media_flowed = False
+        self.media_flowed = False  # in the latest connection
         self.codec: str | None = None
         self.width: int | None = None
         self.height: int | None = None

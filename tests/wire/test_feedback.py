@@ -195,6 +195,25 @@ def test_requests_are_bounded_and_wait_for_a_keyframe_that_has_begun() -> None:
     assert not any(len(parts(compound)) == 3 for _, compound in said(talked, 3.9))
 
 
+def test_a_device_that_sends_us_on_while_it_plays_is_waited_for_anew() -> None:
+    """Reports, requests for a keyframe, and the patience for a transport begin with the media of the new session."""
+    talked = Conversation(Ask(URL, Depth.STREAM), lambda: "c0ffee", patience_s=6.0, ends=40.0)
+    parts = [GOOD.options, reply(2, body=offering()), GOOD.setup, reply(4)]
+    talked.start(0.0)
+    for part in parts:
+        talked.receive(part, 0.04)
+    flow(talked, INTER[:3], 0.1)
+    talked.receive(b"REDIRECT * RTSP/1.0\r\nCSeq: 1\r\nLocation: rtsp://192.0.2.7/other\r\n\r\n", 0.2)
+    assert talked.redial and talked.media_flowed
+    talked.start(10.0)
+    for part in parts:
+        talked.receive(part, 10.0)
+    assert not talked.media_flowed and talked.keyframe_until > 40.0
+    assert talked.due == pytest.approx(16.0)
+    flow(talked, INTER[:3], 10.1)
+    assert talked.due == pytest.approx(10.1 + FIRST_AFTER_S) and talked.tick(11.1).startswith(b"$\x01")
+
+
 # ---- BYE
 
 
