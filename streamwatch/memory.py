@@ -59,7 +59,7 @@ class Memory:
         account = account_of(ticket)
         if account is not None and heard.let_in is not None:
             if heard.let_in:
-                self.lockout.let_in(account)
+                self.lockout.let_in(account, ticket.camera)
             else:
                 self.lockout.refused(account, ticket.camera, now)
         if heard.keyframe_wait_s is None:

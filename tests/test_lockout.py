@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamwatch.lockout import ALONE_S, MAX_ACCOUNTS, Account, Lockout, account_of
+from streamwatch.lockout import ALONE_S, MAX_ACCOUNTS, MAX_OWN, TURN_S, Account, Lockout, account_of
 from streamwatch.model.look import StreamKind
 from streamwatch.model.report import Credentials, Ticket
 from streamwatch.wire.url import Origin
@@ -52,7 +52,7 @@ def test_only_the_refused_camera_asks_on() -> None:
     assert not lockout.withholds(account, 1, 1.0)
     assert lockout.withholds(account, 2, 1.0)
     assert not lockout.is_proven(account)
-    lockout.let_in(account)
+    lockout.let_in(account, 1)
     assert not lockout.withholds(account, 2, 1.0)
     assert lockout.is_proven(account)
 
@@ -76,6 +76,81 @@ def test_the_refused_camera_keeps_its_place_as_long_as_it_asks() -> None:
     for now in (0.0, ALONE_S - 1, 2 * ALONE_S - 2):
         lockout.refused(account, 1, now)
         assert lockout.withholds(account, 2, now + ALONE_S - 1)
+
+
+ACCOUNT = Account(Origin("rtsp", "192.0.2.7", 554), "admin", 7)
+
+
+def test_a_channel_that_is_refused_by_itself_blinds_no_other() -> None:
+    """401 for want of a permission: as others are let in, its refusals say nothing of the password, however many."""
+    lockout = Lockout()
+    lockout.let_in(ACCOUNT, 2)
+    for now in range(0, 9000, 300):
+        lockout.refused(ACCOUNT, 1, now)
+        assert not lockout.withholds(ACCOUNT, 2, now + 1)
+        lockout.let_in(ACCOUNT, 2)
+        assert lockout.is_proven(ACCOUNT)
+    lockout.let_in(ACCOUNT, 1)
+    lockout.refused(ACCOUNT, 1, 9000.0)
+    assert not lockout.is_proven(ACCOUNT), "once let in, it counts again"
+
+
+def test_a_password_that_is_changed_at_the_device_is_tried_for_two_cameras() -> None:
+    """The first refusal is doubt, in which few ask at once; with a second one all wait for half an hour."""
+    lockout = Lockout()
+    for camera in range(1, 33):
+        lockout.let_in(ACCOUNT, camera)
+    lockout.refused(ACCOUNT, 1, 0.0)
+    assert not lockout.is_proven(ACCOUNT)
+    lockout.refused(ACCOUNT, 1, 1.0)
+    assert not lockout.withholds(ACCOUNT, 3, 2.0), "the same camera again is no second opinion"
+    lockout.refused(ACCOUNT, 2, 3.0)
+    assert all(lockout.withholds(ACCOUNT, camera, ALONE_S) for camera in range(1, 33))
+    assert not lockout.withholds(ACCOUNT, 5, ALONE_S + 3)
+    lockout.refused(ACCOUNT, 5, ALONE_S + 3)
+    assert not lockout.withholds(ACCOUNT, 5, ALONE_S + 4)
+    assert lockout.withholds(ACCOUNT, 1, ALONE_S + 4)
+
+
+def test_two_channels_that_are_refused_by_themselves_blind_the_others_once() -> None:
+    """They look like a changed password, until another camera's turn comes; then both are known."""
+    lockout = Lockout()
+    lockout.let_in(ACCOUNT, 3)
+    lockout.refused(ACCOUNT, 1, 0.0)
+    lockout.refused(ACCOUNT, 2, 1.0)
+    assert lockout.withholds(ACCOUNT, 3, 2.0)
+    assert not lockout.withholds(ACCOUNT, 3, ALONE_S + 1)
+    lockout.let_in(ACCOUNT, 3)
+    for camera in (1, 2):
+        lockout.refused(ACCOUNT, camera, 3.0)
+    assert lockout.is_proven(ACCOUNT)
+
+
+def test_another_camera_has_its_turn_although_the_refused_one_asks_on() -> None:
+    """It may be the only one that is refused; if not, that one goes on in its place, and the others wait again."""
+    lockout = Lockout()
+    for now in range(0, int(TURN_S), 900):
+        lockout.refused(ACCOUNT, 1, now)
+        assert lockout.withholds(ACCOUNT, 2, now + 1)
+    assert not lockout.withholds(ACCOUNT, 2, TURN_S)
+    lockout.refused(ACCOUNT, 2, TURN_S)
+    assert lockout.withholds(ACCOUNT, 1, TURN_S + 1)
+    assert lockout.withholds(ACCOUNT, 3, TURN_S + 1)
+
+
+def test_cameras_of_an_account_are_bounded() -> None:
+    """Beyond the cap a camera's own refusals raise doubt each time, and nothing grows."""
+    lockout = Lockout()
+    lockout.let_in(ACCOUNT, 0)
+    for camera in range(1, MAX_OWN + 1):
+        lockout.refused(ACCOUNT, camera, 0.0)
+        lockout.let_in(ACCOUNT, 0)
+        lockout.refused(ACCOUNT, camera, 0.0)
+        assert lockout.is_proven(ACCOUNT)
+    lockout.refused(ACCOUNT, MAX_OWN + 1, 0.0)
+    lockout.let_in(ACCOUNT, 0)
+    lockout.refused(ACCOUNT, MAX_OWN + 1, 0.0)
+    assert not lockout.is_proven(ACCOUNT)
 
 
 def test_accounts_are_bounded() -> None:
