@@ -198,6 +198,7 @@ async def _until_over(
             connection.count_dropped()
             now = clock.monotonic()
             conversation.timeout(now)
+            connection.over = True  # what comes now is for the farewell
             if tape is not None:
                 tape.timed_out(now)
             return

@@ -243,6 +243,15 @@ async def test_the_answer_to_teardown_is_waited_for_but_not_for_long(monkeypatch
         assert took_ms >= heard.timings_ms["total"] + heard.parting_s * 1000 - 1
 
 
+async def test_the_answer_to_teardown_ends_a_look_whose_deadline_fell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a keyframe: nobody waits on for what has come."""
+    monkeypatch.setattr(connection_module, "FAREWELL_S", 25.0)
+    with udp_camera(Plan([], silent=frozenset({"udp"}))) as camera:
+        heard, _ = await hear(camera, transport=Transport.UDP, total_s=0.3)
+    assert heard.failure is not None and heard.failure.reason is Reason.MEDIA_NO_DATA
+    assert heard.parting_s < 20
+
+
 @pytest.mark.parametrize("how", ["good", "silent", "refused", "cancelled"])
 async def test_nothing_stays_open(how: str) -> None:
     """Sockets of both kinds are closed in every path."""
