@@ -102,6 +102,10 @@ class Trust:
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
 
+    def forget(self, target: Target) -> None:
+        """That device has another certificate now."""
+        self._known.pop((target.host, target.port), None)
+
     def _made(self, *, checked: bool) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -179,6 +183,7 @@ class _Dial(Generic[P]):
             if _fingerprint(transport) == known.fingerprint:
                 return protocol, known.why
             _abandon(transport)
+            trust.forget(self._target)
         try:
             return (await self._shake(checked=True))[1], None
         except ssl.SSLCertVerificationError as error:

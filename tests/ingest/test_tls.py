@@ -119,7 +119,7 @@ async def test_an_untrusted_device_is_remembered_by_its_certificate(tmp_path: Pa
 
 
 async def test_a_device_that_gets_a_good_certificate_is_trusted_again(tmp_path: Path, authorities: Path) -> None:
-    """The remark goes with the certificate that it was about."""
+    """The remark goes with the certificate that it was about, and so does the second dial."""
     trust = Trust(Verify.WARN, authorities)
     context = serving(certificate(), tmp_path)
     async with peer(answers, context) as device:
@@ -127,8 +127,11 @@ async def test_a_device_that_gets_a_good_certificate_is_trusted_again(tmp_path: 
         context.load_cert_chain(certificate(AUTHORITY).saved(tmp_path, "good.pem"))
 
         heard = await hear(device.url, trust)
+        before = device.connections
+        again = await hear(device.url, trust)
 
     assert (heard.failure, dict(heard.remarks)) == (None, {})
+    assert (again.failure, dict(again.remarks), device.connections - before) == (None, {}, 1)
 
 
 def test_what_is_remembered_ends() -> None:
