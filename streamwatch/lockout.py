@@ -67,7 +67,7 @@ class Lockout:
         self._known: OrderedDict[Account, _Refusal | _LetIn] = OrderedDict()
 
     def is_proven(self, account: Account | None) -> bool:
-        """Whether any number of cameras may log in at the same time: the last that tried was let in."""
+        """Whether any number of cameras may log in at the same time: the last that tried was let in, or none had to."""
         return account is None or isinstance(self._known.get(account), frozenset)
 
     def withholds(self, account: Account | None, camera: int, now: float) -> bool:
@@ -97,6 +97,11 @@ class Lockout:
         known = self._known.get(account, frozenset())
         refused = known.refused if isinstance(known, _Refusal) else known
         self._keep(account, refused - {camera})
+
+    def not_asked(self, account: Account) -> None:
+        """Pictures came, and no password was asked for: as good as let in, where nothing else is known."""
+        if account not in self._known:
+            self._keep(account, frozenset())
 
     def _keep(self, account: Account, what: _Refusal | _LetIn) -> None:
         self._known[account] = what

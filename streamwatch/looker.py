@@ -153,7 +153,10 @@ class Looker:
         await self._clock.sleep(due + ticket.offset_ms / 1000 - self._clock.monotonic())
         if not order.visit and self._cameras.crowded(str(ticket.camera)):
             return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
-        async with self._cameras.through(str(ticket.camera)), self._doubtful.through(self._in_doubt(ticket)):
+        async with (
+            self._cameras.through(str(ticket.camera)),
+            self._doubtful.through(self._in_doubt(ticket, order.depth)),
+        ):
             if not await self._lines.turn(ticket):
                 detail = f"{ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look"
                 return self._not_taken(ticket, order, Reason.OURS_LIMIT, f"line {ticket.line}: {detail}")
@@ -170,8 +173,8 @@ class Looker:
                 self._lines.settle(ticket, received)
             return look
 
-    def _in_doubt(self, ticket: Ticket) -> str | None:
-        account = account_of(ticket)
+    def _in_doubt(self, ticket: Ticket, depth: Depth) -> str | None:
+        account = account_of(ticket) if depth is not Depth.REACH else None  # which sends no password
         return None if account is None or self._memory.lockout.is_proven(account) else repr(account)
 
     def _not_taken(self, ticket: Ticket, order: Round, reason: Reason, detail: str) -> Look:

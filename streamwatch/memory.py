@@ -57,11 +57,13 @@ class Memory:
         """What a conversation showed that ended at `now` (seconds, monotonic)."""
         self._remember_transport(ticket, heard)
         account = account_of(ticket)
-        if account is not None and heard.let_in is not None:
+        if account is not None:
             if heard.let_in:
                 self.lockout.let_in(account, ticket.camera)
-            else:
+            elif heard.let_in is not None:
                 self.lockout.refused(account, ticket.camera, now)
+            elif heard.media_flowed:
+                self.lockout.not_asked(account)
         if heard.keyframe_wait_s is None:
             return
         if heard.keyframe is not None:

@@ -7,6 +7,8 @@ from streamwatch.model.look import StreamKind
 from streamwatch.model.report import Credentials, Ticket
 from streamwatch.wire.url import Origin
 
+ACCOUNT = Account(Origin("rtsp", "192.0.2.7", 554), "admin", 7)
+
 
 def ticket(camera: int, url: str = "rtsp://192.0.2.7/1", password: str | None = "secret") -> Ticket:
     return Ticket(
@@ -78,7 +80,15 @@ def test_the_refused_camera_keeps_its_place_as_long_as_it_asks() -> None:
         assert lockout.withholds(account, 2, now + ALONE_S - 1)
 
 
-ACCOUNT = Account(Origin("rtsp", "192.0.2.7", 554), "admin", 7)
+def test_a_device_that_asks_for_no_password_is_not_doubted() -> None:
+    """Its cameras may be looked at all at once; but a camera that is open says nothing of a password refused before."""
+    lockout = Lockout()
+    lockout.not_asked(ACCOUNT)
+    assert lockout.is_proven(ACCOUNT)
+    refusing = ACCOUNT._replace(password=8)
+    lockout.refused(refusing, 1, 0.0)
+    lockout.not_asked(refusing)
+    assert lockout.withholds(refusing, 2, 1.0)
 
 
 def test_a_channel_that_is_refused_by_itself_blinds_no_other() -> None:

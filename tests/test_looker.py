@@ -29,7 +29,7 @@ from streamwatch.verdict import Policy as Verdicts
 from tests.certificates import certificate
 from tests.ingest.tls_camera import peer, serving
 from tests.ingest.udp_camera import Camera, Plan, udp_camera
-from tests.wire.camera import encode, packetise
+from tests.wire.camera import encode, frame, packetise, reply, sdp
 
 CACHE = Path(__file__).resolve().parents[1] / ".run" / "farm-cache"
 
@@ -309,6 +309,49 @@ async def test_an_empty_round_is_answered(pool: DecoderPool) -> None:
     (report,) = await work(looker(pool), what)
 
     assert (report.last, report.looks) == (True, ())
+
+
+@pytest.mark.parametrize("depth", [Depth.REACH, Depth.STREAM])
+async def test_cameras_that_are_asked_for_no_password_are_not_held_to_two_at_once(depth: Depth) -> None:
+    """Credentials in the list, and a device that wants none: as many at once as its address may have."""
+    now = most = 0
+
+    async def open_device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            for _ in range(4):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                cseq = int(re.findall(r"CSeq: ([0-9]+)", head)[0])
+                await asyncio.sleep(0.05)
+                body = {"body": sdp()} if head.startswith("DESCRIBE") else {}
+                writer.write(reply(cseq, "200 OK", "Session: 9", "Transport: RTP/AVP/TCP;interleaved=0-1", **body))
+            writer.write(b"".join(frame(packet) for packet in PACKETS))
+            await reader.read()
+        now -= 1
+        writer.close()
+
+    server = await asyncio.start_server(open_device, "127.0.0.1", 0)
+    url = f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+    ticket = Ticket(
+        camera=1,
+        url=url,
+        stream=StreamKind.MAIN,
+        offset_ms=0,
+        deadline_ms=5000,
+        host="h",
+        credentials=Credentials("u", "p"),
+    )
+    first = Round(id="r", village=1, depth=depth, due_us=SystemClock().utc_us(), window_ms=0, tickets=(ticket,))
+    who = looker(DecoderPool(workers=1))
+    assert looks_of(await work(who, first))[1].reason is None
+    tickets = tuple(msgspec.structs.replace(ticket, camera=number) for number in range(4))
+    looks = looks_of(await work(who, msgspec.structs.replace(first, tickets=tickets)))
+    server.close()
+
+    assert {look.reason for look in looks.values()} == {None}
+    assert most == 4
 
 
 PACKETS = packetise(encode(320, 240, pictures=2), mtu=600)
