@@ -51,7 +51,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit(self) -> Exit:
-        """The exit status that it means: down 2, unknown 3, up with a remark 1, up 0."""
+        """The exit status that it means: down 2, unknown 3, up with a fault or a reason 1, up 0."""
         match self.state:
             case State.DOWN:
                 return Exit.DOWN
