@@ -190,7 +190,8 @@ class Connection(asyncio.Protocol):
             self._defect(error)
 
     def tick(self) -> None:
-        """Does what is due by now."""
+        """Does what is due by now, which may be to give up."""
+        self.count_dropped()
         now = self._clock.monotonic()
         try:
             self._carry_on(self._conversation.tick(now), now)

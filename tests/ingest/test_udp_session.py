@@ -18,6 +18,7 @@ from streamwatch.ingest.session import PATIENCE_SHARE, Heard, Limits, converse
 from streamwatch.model.look import Depth, Transport
 from streamwatch.net.address import Guard, parse_networks
 from streamwatch.net.udp import RECEIVE_BUFFER, open_pair
+from streamwatch.wire import feedback
 from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.transcript import Recorder, dump, load, replay
 from tests.ingest.udp_camera import Camera, Plan, large_keyframe, udp_camera
@@ -191,6 +192,17 @@ def test_what_does_not_fit_our_buffer_is_our_overload(run: object, later: bool) 
     assert heard.failure is not None
     assert (heard.failure.reason, heard.failure.step) == (Reason.OURS_OVERLOAD, Step.FIRST_KEYFRAME)
     assert "our own kernel dropped" in heard.failure.detail
+
+
+def test_what_we_dropped_before_a_bye_is_our_overload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No datagram of media follows that would tell of it, and no deadline falls: the kernel is asked."""
+    monkeypatch.setattr(feedback, "BYE_GRACE_S", 0.1)
+    bye = bytes((0x81, 203, 0, 1, 0, 0, 0, 7))
+    heard = asyncio.run(late_loop(Plan(LARGE, bye=bye), total_s=20.0, step_s=20.0, receive_buffer=1))
+
+    assert heard.failure is not None
+    assert "BYE" in heard.failure.detail
+    assert heard.failure.reason is Reason.OURS_OVERLOAD
 
 
 async def test_what_the_network_loses_is_not_ours() -> None:

@@ -35,6 +35,7 @@ class Plan:
     answers_teardown: bool = True
     source_ip: str = "127.0.0.1"  # of its datagrams
     says_source: str | None = None
+    bye: bytes = b""  # to our RTCP port, behind the media
     before_media: Callable[[], None] = lambda: None
     after_media: Callable[[], None] = lambda: None
 
@@ -135,6 +136,8 @@ def _play(connection: socket.socket, plan: Plan, transport: str, client_port: in
             sender.bind((plan.source_ip, 0))
             for packet in plan.packets:
                 sender.sendto(packet, ("127.0.0.1", client_port))
+            if plan.bye:
+                sender.sendto(plan.bye, ("127.0.0.1", client_port + 1))
     plan.after_media()
 
 
