@@ -49,7 +49,7 @@ from streamwatch.wire.redaction import MASK, Redactor, masked_url
 from streamwatch.wire.reduction import without_picture
 from streamwatch.wire.rtsp import Closed, Interleaved, RtspParser
 from streamwatch.wire.sdp import VideoTrack, parse_sdp, pick_video
-from streamwatch.wire.transport import parse_channels
+from streamwatch.wire.transport import ASKED_CHANNELS, parse_channels
 from streamwatch.wire.url import parse_address
 
 FORMAT: Final = 1
@@ -223,6 +223,8 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
             parts = [_datagram(chunk, incoming.track, with_picture=with_picture)]
         elif chunk.direction == "out":
             packet = chunk.data.startswith(b"$")  # a report of ours
+            if chunk.data.startswith(b"PLAY "):
+                incoming.playing()
             parts = [_binary(chunk.data) if packet else _text(redactor.message(chunk.data, 0))]
         else:
             parts = incoming.feed(chunk.data)
@@ -245,6 +247,10 @@ class _Incoming:
         self._taken = 0  # position of its first byte
         self._broken = False
         self.track: VideoTrack | None = None  # that the device described: it tells how to reduce
+
+    def playing(self) -> None:
+        """SETUP was answered: where the answer named no channels, they are as they were asked for."""
+        self._parser.channels = self._parser.channels or frozenset(ASKED_CHANNELS)
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The parts that `data` completes."""

@@ -95,7 +95,8 @@ def check_redaction(data: bytes) -> None:
             raw = redactor.message(rtsp.serialise(event), len(event.body))
             (again, *_) = events([raw])
             assert type(again) is type(event), "a masked message cannot be read any more"
-            assert len(again.headers) == len(event.headers)  # type: ignore[attr-defined]
+            kept = {name for name, _ in again.headers}  # type: ignore[attr-defined]
+            assert {name for name, _ in event.headers if name.isalpha()} <= kept, "a header is gone"
 
 
 def redaction_seeds() -> list[bytes]:
