@@ -129,6 +129,9 @@ class Planner:
         for camera in self._cameras.values():
             if camera.id in self._access and old.get(camera.id) != camera:
                 del self._access[camera.id]
+        for gone in old.keys() - self._cameras.keys():
+            self._access.pop(gone, None)
+            self._confirming.pop(gone, None)
         units: dict[tuple[int, int], _Unit] = {}
         for camera in self._cameras.values():
             key = (camera.village, camera.interval_s)

@@ -125,6 +125,20 @@ def test_a_settled_camera_gets_no_confirming_look() -> None:
     assert [look for look in run(plan, NOW, NOW + 30 * US) if look[2]] == []
 
 
+def test_a_camera_that_comes_back_is_confirmed_again() -> None:
+    """It was removed while a confirming look was ordered, and its backoff is forgotten with it."""
+    plan, before = planner(), inventory(1, 2)
+    plan.load(before, NOW)
+    assert plan.confirm(100, 0, NOW)
+    plan.record(100, Reason.RTSP_AUTH, NOW)
+    plan.record(100, Reason.RTSP_AUTH, NOW)
+    plan.load(replace(before, cameras={101: before.cameras[101]}), NOW)
+    run(plan, NOW, NOW + 60 * US, US)
+    assert plan.waits_us(100) == 0
+    plan.load(before, NOW + 60 * US)
+    assert plan.confirm(100, 0, NOW + 60 * US)
+
+
 def test_refused_credentials_are_asked_ever_more_rarely_and_forgiven_after_an_inventory_change() -> None:
     """From the second refusal on the pause grows to six intervals; a new password is tried at the next round."""
     plan = planner()
