@@ -52,6 +52,7 @@ class Conversation(Outcome):
         if self.redial:
             self._earlier_bytes = self.media_bytes
             self.redial = self.parted = self.wants_ports = self.media_flowed = False
+            self.kernel_dropped = 0  # of another pair of ports
             self.timings_ms.clear()
             if not self._leg.hung_up:
                 self.auth.renew()

@@ -239,6 +239,18 @@ def test_our_own_limit_in_the_second_attempt_is_ours() -> None:
     assert failed(talked) == (Reason.OURS_LIMIT, Step.CONNECT)
 
 
+def test_datagrams_we_dropped_are_not_missing_by_tcp() -> None:
+    """What came by TCP was whole: that no keyframe was in it is the camera's."""
+    talked = silent_after_play(UDP)
+    talked.dropped(5)
+    talked.tick(6.05)
+    assert begun(talked, 7.0)[0] == "/TCP"
+    talked.receive(GOOD.setup + GOOD.play + frame(packetise(PICTURES[1:])[0]), 8.0)
+    talked.timeout(20.0)
+    assert failed(talked) == (Reason.MEDIA_NO_KEYFRAME, Step.FIRST_KEYFRAME)
+    assert talked.failure is not None and "our own kernel dropped 5" in talked.failure.detail
+
+
 def test_silence_is_forgotten_where_the_keyframe_fails_later() -> None:
     """What the second transport showed counts: a picture too large is that."""
     talked = Conversation(Ask(URL, Depth.STREAM, max_pixels=100), lambda: "c", 6.0)
