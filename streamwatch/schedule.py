@@ -223,7 +223,10 @@ class Planner:
         return 0 if backoff is None else backoff.not_before_us
 
     def visit(self, camera: Camera, depth: Depth, now_us: int, deadline_s: float | None = None) -> Round:
-        """A look now, because somebody asked; with `deadline_s` it ends by then, and sooner where the patrol's does."""
+        """A look now, because somebody asked; with `deadline_s` it ends by then, and sooner where the patrol's does.
+
+        Who names a deadline is a machine that asks again and again: it does not insist on a password that was refused.
+        """
         ticket = self._ticket(camera, 0)
         if deadline_s is not None:
             deadline_ms = min(ticket.deadline_ms, max(1, int(deadline_s * 1000)))
@@ -231,7 +234,7 @@ class Planner:
         tickets = (ticket,)
         number = next(self._order)
         name = f"visit:{camera.id}:{now_us}:{number}"
-        return self._round(name, camera.village, now_us, 0.0, 0, tickets, depth=depth, visit=True)
+        return self._round(name, camera.village, now_us, 0.0, 0, tickets, depth=depth, visit=deadline_s is None)
 
     def _first_due(self, key: tuple[int, int], now_us: int) -> int:
         village, interval_s = key

@@ -257,6 +257,14 @@ def test_a_visit_is_patient_but_for_one_with_a_deadline_of_its_own() -> None:
     assert [asked(None), asked(9.5), asked(50.0)] == [(20_000, 60_000), (9_500, 0), (20_000, 0)]
 
 
+def test_only_a_person_insists_on_a_password_that_was_refused() -> None:
+    """A scrape names its deadline and comes again: it must not try it for each of a recorder's cameras."""
+    plan, camera = planner(), inventory(1, 1).cameras[100]
+
+    assert plan.visit(camera, Depth.PICTURE, NOW).visit
+    assert not plan.visit(camera, Depth.PICTURE, NOW, 9.5).visit
+
+
 @pytest.mark.parametrize(
     ("line", "setting", "kbps"),
     [("L1", None, None), ("L1", 4_000, 2_000), ("L1", 500, 500), ("L2", 4_000, 4_000), (None, 4_000, None)],

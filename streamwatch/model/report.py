@@ -51,7 +51,7 @@ class Round(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     due_us: int
     window_ms: int
     attempt: int = 0
-    visit: bool = False  # somebody asked for it now
+    visit: bool = False  # a person asked for it now
     tickets: tuple[Ticket, ...] = ()
 
 
