@@ -98,20 +98,24 @@ def _addresses(text: str) -> str:
 
 
 def _without_realm(found: re.Match[str]) -> str:
-    odd = _PLAIN.sub("", found[0][len(found[1]) :])  # what no header may hold decides the look, and tells nothing
-    return f'{found[1]}"{MASK}{odd}"'
+    return f'{found[1]}"{MASK}{_odd(found[0][len(found[1]) :])}"'
 
 
 def _without_value(found: re.Match[str]) -> str:
     value, *more = _NEXT.split(found[2])
     rest = "".join(_PARAMETER.sub(rf"\1{MASK}", part) for part in more)  # each has one parameter, or none of ours
-    return f"{found[1]}{MASK if value else ''}{rest}"
+    return f"{found[1]}{MASK + _odd(value) if value else ''}{rest}"
 
 
 def _without_userinfo(found: re.Match[str]) -> str:
     """A device's own words: a password with a slash in it is masked as far as an address is read."""
     userinfo, rest = split_userinfo(found[0])
-    return found[0] if userinfo is None else f"{MASK}@{rest}"
+    return found[0] if userinfo is None else f"{MASK}{_odd(userinfo)}@{rest}"
+
+
+def _odd(masked: str) -> str:
+    """What no header may hold: it decides the look, and tells nothing."""
+    return _PLAIN.sub("", masked)
 
 
 def _name(line: str) -> str:

@@ -47,9 +47,9 @@ from streamwatch.wire.bitstream import MAX_PIXELS
 from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.redaction import MASK, Redactor, masked_url
 from streamwatch.wire.reduction import without_picture
-from streamwatch.wire.rtsp import Closed, Interleaved, RtspParser
+from streamwatch.wire.rtsp import Closed, Interleaved, Response, RtspParser
 from streamwatch.wire.sdp import VideoTrack, parse_sdp, pick_video
-from streamwatch.wire.transport import ASKED_CHANNELS, parse_channels
+from streamwatch.wire.transport import parse_channels
 from streamwatch.wire.url import parse_address
 
 FORMAT: Final = 1
@@ -223,8 +223,7 @@ def dump(recorder: Recorder, *, with_picture: bool = False) -> str:
             parts = [_datagram(chunk, incoming.track, with_picture=with_picture)]
         elif chunk.direction == "out":
             packet = chunk.data.startswith(b"$")  # a report of ours
-            if chunk.data.startswith(b"PLAY "):
-                incoming.playing()
+            incoming.sets_up = chunk.data.startswith(b"SETUP ") or incoming.sets_up
             parts = [_binary(chunk.data) if packet else _text(redactor.message(chunk.data, 0))]
         else:
             parts = incoming.feed(chunk.data)
@@ -246,11 +245,8 @@ class _Incoming:
         self._raw = bytearray()  # from the last event on
         self._taken = 0  # position of its first byte
         self._broken = False
+        self.sets_up = False  # SETUP was asked, and is not answered yet
         self.track: VideoTrack | None = None  # that the device described: it tells how to reduce
-
-    def playing(self) -> None:
-        """SETUP was answered: where the answer named no channels, they are as they were asked for."""
-        self._parser.channels = self._parser.channels or frozenset(ASKED_CHANNELS)
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The parts that `data` completes."""
@@ -270,7 +266,8 @@ class _Incoming:
                     parts.append(self._packet(event))
                 else:
                     stated = event.headers.get("Transport")
-                    if stated is not None:
+                    if isinstance(event, Response) and event.status == 200 and (self.sets_up or stated is not None):
+                        self.sets_up = False  # an answer without channels means those that were asked for
                         self._parser.channels = frozenset(c for c in parse_channels(stated) if c is not None)
                     parts.append(_text(self._redactor.message(raw, len(event.body))))
                     if event.body:
