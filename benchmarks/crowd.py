@@ -114,6 +114,7 @@ class Cost:
     sessions: int = 0  # at once, at most
     fds_left: int = 0
     tasks_left: int = 0
+    rss_kb_left: int = 0  # above what there was before, once all has settled
     settled_s: float = 0.0
 
 
@@ -164,6 +165,7 @@ class Rig:
                 break
             await asyncio.sleep(SAMPLE_S)
         self.cost.settled_s = time.monotonic() - begun
+        self.cost.rss_kb_left = max(0, _rss_kb() - rss)
         self.cost.fds_left, self.cost.tasks_left = max(0, _fds() - fds), max(0, len(asyncio.all_tasks()) - tasks)
         return seen
 

@@ -65,6 +65,7 @@ async def _run(plan: Plan, cache: Path) -> Result:
                 add("fds_left", ours.cost.fds_left)
                 add("tasks_left", ours.cost.tasks_left)
                 add("settled_s", ours.cost.settled_s)
+                add("rss_mb_left", ours.cost.rss_kb_left / 1024)
                 if wrong := [one.wrong for one in (*alone, *mixed) if one.wrong]:
                     raise BenchmarkError(f"{len(wrong)} looks ended otherwise than they deserve: {wrong[0]}")
     result.ratio("healthy_p99_over_control", "healthy_p99_ms", "control_p99_ms")
