@@ -13,9 +13,9 @@ from streamwatch.net.udp import UdpPair, open_pair
 from streamwatch.wire.conversation import Conversation
 
 TURN_BYTES: Final = 32 * 1024  # taken in a turn of the loop, for which all others wait: 1 ms of work
-AT_ONCE_BYTES: Final = 2**19  # of a connection, in pieces of any size: more than most looks ever receive; 5 ms of work
-FREE_BYTES: Final = 2**20  # more, taken as fast as they come: more than any keyframe but the largest
-PAUSE_S: Final = 0.002  # after each piece beyond: 128 Mbit/s, and cameras have interfaces of 100
+AT_ONCE_BYTES: Final = 2**17  # of a connection, in pieces of any size: most looks receive no more; 1 ms of work
+FREE_BYTES: Final = 2**19  # more, taken as fast as they come: more than most keyframes
+PAUSE_S: Final = 0.008  # after each piece beyond: 32 Mbit/s, twice what cameras of 4K send
 FAREWELL_S: Final = 0.2  # for the answer to TEARDOWN: a round trip of a slow line; then the device knows, or never will
 
 
