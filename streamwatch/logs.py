@@ -39,6 +39,9 @@ _STRUCTLOG: Final = ("_record", "_from_structlog")
 REDACTOR: Final = Redactor()  # one a process: a secret is hidden wherever it turns up
 
 
+_OWN_WAYS: Final = ("uvicorn", "uvicorn.error", "uvicorn.access")
+
+
 def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
     """Sends all logs of this process to `stream` (stderr). Calling it again replaces what was."""
     out = sys.stderr if stream is None else stream
@@ -62,6 +65,10 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    for name in _OWN_WAYS:  # uvicorn logs by handlers of its own where it was started without our configuration
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

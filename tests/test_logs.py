@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import logging.config
 import sys
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 import structlog
+import uvicorn.config
 
 from streamwatch import logs
 from streamwatch.errors import Exit
@@ -68,7 +70,8 @@ def test_one_json_line_an_event(out: io.StringIO) -> None:
 
 
 def test_records_of_other_libraries_look_the_same(out: io.StringIO) -> None:
-    """uvicorn and asyncio log through the standard library: same line, same redaction."""
+    """uvicorn and asyncio log through the standard library: same line, same redaction; also after it set up its own."""
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
     configure(out)
     logs.hide_secrets([Secret(CANARY)])
     logging.getLogger("uvicorn.error").error("cannot open %s", f"x {CANARY} y")
