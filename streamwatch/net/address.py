@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from streamwatch.errors import LookError, Reason, Step
-from streamwatch.wire.url import parse_address
+from streamwatch.wire.url import IP, parse_address, unmapped
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
@@ -75,7 +74,7 @@ class Guard:
 
         `registered` where the address itself stands in the inventory; else it is what a name or a device says.
         """
-        if why := self._why_not(_plain(ip), registered=registered):
+        if why := self._why_not(unmapped(ipaddress.ip_address(ip)), registered=registered):
             raise _refused(f"{ip} {why}")
 
     async def resolve(self, target: Target) -> Address:
@@ -101,7 +100,7 @@ class Guard:
         refused: LookError | None = None
         for family, _, _, _, sockaddr in found:
             ip = str(sockaddr[0])
-            why = self._why_not(_plain(ip), registered=self.typed)
+            why = self._why_not(unmapped(ipaddress.ip_address(ip)), registered=self.typed)
             if why is None:
                 return Address(ip, target.port, family)
             refused = refused or _refused(f"the name {target.host!r} leads to {ip}, which {why}")
@@ -162,14 +161,6 @@ def target_of(url: str) -> Target:
 async def resolve(target: Target, guard: Guard) -> Address:
     """The address of `target` that the guard lets through. Raises LookError(net.name or ours.limit)."""
     return await guard.resolve(target)
-
-
-def _plain(ip: str) -> IP:
-    """An address; IPv4 in IPv6 clothes is IPv4, as the kernel connects to that."""
-    address = ipaddress.ip_address(ip)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def _inside(address: IP) -> Iterator[ipaddress.IPv4Address]:

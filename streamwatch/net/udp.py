@@ -16,6 +16,7 @@ from typing import Final
 
 from streamwatch.errors import LookError, Reason, Step
 from streamwatch.net.tcp import failure_of
+from streamwatch.wire.url import unmapped
 
 RECEIVE_BUFFER: Final = 2 * 2**20  # bytes: a 260 KB keyframe is 190 datagrams, each booked with about 2.3 KB: 428 KB
 BATCH: Final = 64  # datagrams read in one turn of the loop: under 1 ms, then others have theirs
@@ -154,4 +155,4 @@ def _plain_ip(ip: str) -> str:
         address = ipaddress.IPv6Address(bare)
     except ValueError:
         return bare
-    return str(address.ipv4_mapped or address)
+    return str(unmapped(address))

@@ -6,9 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import uvloop
-
-from streamwatch.errors import ConfigError, Exit, UsageError
+from streamwatch.simulator.command import serve
 from streamwatch.simulator.farm import simulate
 from streamwatch.simulator.plan import FarmPlan
 
@@ -39,7 +37,8 @@ def main() -> int:
     parser.add_argument("--smart-interval", type=int, metavar="S", help="what the inventory says of such cameras")
     parser.add_argument("--hostile", type=float, default=default.hostile, metavar="SHARE", help="are hostile")
     given = parser.parse_args()
-    try:
+
+    async def farm() -> None:
         plan = FarmPlan(
             villages=given.villages, cameras=given.cameras, seed=given.seed, bind=given.bind, port=given.port,
             control=given.control, cache_dir=given.cache, log=given.log, fault_rate=given.churn,
@@ -48,14 +47,9 @@ def main() -> int:
             smart_interval_s=given.smart_interval,
             hostile=given.hostile,
         )  # fmt: skip
-        uvloop.run(simulate(plan, given.inventory))
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.USAGE
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.CONFIG
-    return Exit.OK
+        await simulate(plan, given.inventory)
+
+    return serve(farm)
 
 
 if __name__ == "__main__":

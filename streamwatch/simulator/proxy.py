@@ -16,10 +16,9 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-import uvloop
-
-from streamwatch.errors import ConfigError, Exit, UsageError
+from streamwatch.errors import ConfigError, UsageError
 from streamwatch.simulator.bad_line import NO_FAULTS, Faults, flipped, parse_faults, sliced
+from streamwatch.simulator.command import serve
 from streamwatch.simulator.datagram_proxy import UdpProxy
 from streamwatch.simulator.session import RESET_ON_CLOSE
 
@@ -199,15 +198,7 @@ def main() -> int:
     parser.add_argument("--udp", action="store_true", help="datagrams")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     given = parser.parse_args()
-    try:
-        uvloop.run(_run(given))
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.USAGE
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.CONFIG
-    return Exit.OK
+    return serve(lambda: _run(given))
 
 
 if __name__ == "__main__":

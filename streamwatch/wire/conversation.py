@@ -24,10 +24,10 @@ from streamwatch.wire.leg import Leg
 from streamwatch.wire.media import Keyframe as Keyframe
 from streamwatch.wire.missing import blamed, no_data
 from streamwatch.wire.outcome import Outcome
-from streamwatch.wire.redirect import plain
 from streamwatch.wire.refusals import METHODS, refusal_of
 from streamwatch.wire.rtsp import Closed, Event, Interleaved, Request, Response
 from streamwatch.wire.upkeep import Datagram, Upkeep
+from streamwatch.wire.words import plain
 
 MAX_SERVER_NAME: Final = 128  # characters
 SESSION_NOT_FOUND: Final = 454

@@ -11,6 +11,7 @@ from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.wire.url import Address, Origin, is_absolute, parse_address, split_userinfo
+from streamwatch.wire.words import plain
 
 MAX_HOPS: Final = 2  # of one look: a recorder sends to its channel's server, and that one to TLS
 MAX_SHOWN: Final = 100  # characters of a host in a sentence
@@ -27,11 +28,6 @@ class Route:
         self.address = address
         self._home = address.origin
         self._seen = [(address.origin, address.path)]
-
-    @property
-    def home(self) -> Origin:
-        """Whose password it is."""
-        return self._home
 
     @property
     def away(self) -> bool:
@@ -93,11 +89,6 @@ class Route:
         if not text.startswith("/"):
             text = re.split(r"[?#]", path, maxsplit=1)[0].rpartition("/")[0] + "/" + text
         return f"{origin.scheme}://{origin.authority}{text}"
-
-
-def plain(text: str) -> str:
-    """A device's words, fit to be shown."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text)
 
 
 def _place(origin: Origin) -> str:

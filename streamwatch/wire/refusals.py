@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from streamwatch.errors import LookError, Reason, Step
-from streamwatch.wire.redirect import plain
 from streamwatch.wire.rtsp import Response
+from streamwatch.wire.words import plain
 
 METHODS: Final = {Step.OPTIONS: "OPTIONS", Step.DESCRIBE: "DESCRIBE", Step.SETUP: "SETUP", Step.PLAY: "PLAY"}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from streamwatch.errors import LookError, Reason
+from streamwatch.wire.words import plain
 
 MAX_START_LINE: Final = 2048  # bytes; gortsplib allows an URL of 2048
 MAX_HEADERS: Final = 255  # gortsplib pkg/base
@@ -323,8 +324,9 @@ def _start(line: str) -> _Head:
     if found := _REQUEST_LINE.fullmatch(line):
         return _Head(method=found[1], url=found[2])
     if _OTHER_PROTOCOL.match(line):
-        shown = "".join(char if " " <= char <= "~" else "?" for char in line[:40])
-        raise protocol_error(f"the reply begins with {shown!r}, which is not RTSP/1.0: is this the right port?")
+        raise protocol_error(
+            f"the reply begins with {plain(line[:40])!r}, which is not RTSP/1.0: is this the right port?"
+        )
     raise ValueError("not a start line")
 
 

@@ -17,6 +17,7 @@ from streamwatch.wire import bitstream, bitstream_h265, jpeg
 from streamwatch.wire.keyframe_request import FULL_INTRA, PICTURE_LOSS
 from streamwatch.wire.transport import FEEDBACK, PLAIN
 from streamwatch.wire.url import DEFAULT_PORTS, MAX_URL, Origin, is_absolute, parse_address
+from streamwatch.wire.words import plain
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
 MAX_MEDIA: Final = 16  # sections; real devices have up to 4
@@ -139,7 +140,7 @@ def pick_video(description: SessionDescription) -> VideoTrack:
             tracks += _tracks(media, own, others)
     if not tracks:
         kinds = ", ".join(media.kind[:20] for media in description.media) or "nothing"
-        raise LookError(Reason.MEDIA_NO_VIDEO, f"the stream has no video track; its description has {_plain(kinds)}")
+        raise LookError(Reason.MEDIA_NO_VIDEO, f"the stream has no video track; its description has {plain(kinds)}")
     known = [track for track in tracks if track.codec in CODECS.values()]
     return (known or tracks)[0]
 
@@ -171,7 +172,7 @@ def _tracks(media: Media, own: _Formats, others: list[_Formats]) -> list[VideoTr
             continue
         scopes = [own, *others] if name in CODECS else [own]
         fmtp = _pairs(next((scope.fmtp[number] for scope in scopes if number in scope.fmtp), ""))
-        codec = CODECS.get(name, _plain(name.lower())[:20])
+        codec = CODECS.get(name, plain(name.lower())[:20])
         sets = _frame_header(media, number) if codec == "mjpeg" else _parameter_sets(fmtp, codec)
         profile = FEEDBACK if media.protocol == FEEDBACK else PLAIN
         tracks.append(
@@ -293,7 +294,7 @@ def control_url(origin: Origin, base: str, control: str | None, called: Iterable
         return f"{origin.scheme}://{origin.authority}{address.path}"
     raise LookError(
         Reason.RTSP_REDIRECT,
-        f"a track's control address leads to {_plain(address.origin.authority)}, not to {origin.authority}",
+        f"a track's control address leads to {plain(address.origin.authority)}, not to {origin.authority}",
     )
 
 
@@ -309,7 +310,3 @@ def _is_itself(named: Origin, origin: Origin, called: Iterable[str | None]) -> b
         except UsageError:
             continue
     return False
-
-
-def _plain(text: str) -> str:
-    return "".join(char if " " <= char <= "~" else "?" for char in text)

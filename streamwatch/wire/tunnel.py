@@ -19,6 +19,7 @@ from streamwatch.errors import LookError, Reason, Step
 from streamwatch.wire.auth import Authenticator
 from streamwatch.wire.rtsp import Headers
 from streamwatch.wire.url import parse_address
+from streamwatch.wire.words import plain
 
 MAX_HEAD: Final = 16_384  # bytes of one answer's head, provisional ones included; the longest seen has 600
 MAX_LINES: Final = 128
@@ -163,7 +164,7 @@ def _parsed(text: str) -> Answer:
 
 
 def _shown(data: bytes | bytearray) -> str:
-    return "".join(chr(byte) if 0x20 <= byte <= 0x7E else "?" for byte in data[:_SHOWN].split(b"\n")[0].rstrip())
+    return plain(data[:_SHOWN].split(b"\n")[0].rstrip().decode("latin-1"))
 
 
 def _no_tunnel(detail: str) -> LookError:

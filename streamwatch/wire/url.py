@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote_to_bytes
 from streamwatch.errors import UsageError
 from streamwatch.model.report import Credentials
 
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 DEFAULT_PORTS: Final = {"rtsp": 554, "rtsps": 322}  # RFC 2326 section 3.2, RFC 7826 section 4.2
 MAX_URL: Final = 2048  # bytes; gortsplib's limit, and longer than any start line that we accept
 
@@ -135,6 +137,10 @@ def _canonical(host: str) -> str:
         literal = ipaddress.ip_address(host)
     except ValueError:
         return host
-    if isinstance(literal, ipaddress.IPv6Address) and literal.ipv4_mapped is not None:
-        return str(literal.ipv4_mapped)
-    return str(literal)
+    return str(unmapped(literal))
+
+
+def unmapped(address: IP) -> IP:
+    """IPv4 in IPv6 clothes is IPv4, as the kernel connects to that."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped

@@ -17,8 +17,9 @@ from streamwatch.wire.ask import Ask
 from streamwatch.wire.conversation import Conversation
 from streamwatch.wire.depacketise import DEPACKETISERS, H264Depacketiser, KeyUnit, pictures
 from streamwatch.wire.depacketise.pictures import State
-from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
+from streamwatch.wire.rtp import parse_rtp
 from tests.wire.camera import URL, Picture, encode, fragments, packetise, rtp, script, units_of
+from tests.wire.pulling import depacketised
 from tests.wire.test_bitstream import Bits, sps
 from tests.wire.test_rtsp import go_literals
 
@@ -34,19 +35,7 @@ def vcl(picture: Picture) -> list[bytes]:
 
 def run(packets: list[bytes], depacketiser: H264Depacketiser | None = None) -> list[KeyUnit]:
     """Every keyframe that comes out of RTP packets."""
-    depacketiser = depacketiser or H264Depacketiser()
-    tracker = SequenceTracker()
-    found = []
-    for data in packets:
-        packet = parse_rtp(data)
-        assert packet is not None
-        order = tracker.next(packet)
-        if order is Order.DROP:
-            continue
-        depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
-        while (unit := depacketiser.pull()) is not None:
-            found.append(unit)
-    return found
+    return depacketised(packets, depacketiser or H264Depacketiser())
 
 
 def decoded(unit: KeyUnit) -> tuple[int, int, bool]:

@@ -17,11 +17,12 @@ from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.depacketise import DEPACKETISERS, H265Depacketiser, KeyUnit, pictures
 from streamwatch.wire.depacketise.pictures import State
 from streamwatch.wire.fragments import take_run
-from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
+from streamwatch.wire.rtp import parse_rtp
 from streamwatch.wire.sdp import parse_sdp, pick_video
 from streamwatch.wire.transcript import Recorder, dump, load, replay
 from tests.wire.camera import URL, Picture, frame, reply, rtp, script, units_of
 from tests.wire.camera_h265 import aggregate, encode, fragments, kind, numbered, packetise, sdp, vcl
+from tests.wire.pulling import depacketised
 from tests.wire.test_bitstream import Bits
 from tests.wire.test_bitstream_h265 import sps
 from tests.wire.test_conversation import failed, outcome
@@ -35,19 +36,7 @@ VPS, SPS, PPS = SETS
 
 def run(packets: list[bytes], depacketiser: H265Depacketiser | None = None) -> list[KeyUnit]:
     """Every keyframe that comes out of RTP packets."""
-    depacketiser = depacketiser or H265Depacketiser()
-    tracker = SequenceTracker()
-    found = []
-    for data in packets:
-        packet = parse_rtp(data)
-        assert packet is not None
-        order = tracker.next(packet)
-        if order is Order.DROP:
-            continue
-        depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
-        while (unit := depacketiser.pull()) is not None:
-            found.append(unit)
-    return found
+    return depacketised(packets, depacketiser or H265Depacketiser())
 
 
 def decoded(unit: KeyUnit) -> tuple[int, int]:

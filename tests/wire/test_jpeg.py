@@ -20,11 +20,12 @@ from streamwatch.wire.depacketise import jpeg as depacketise_jpeg
 from streamwatch.wire.depacketise.h264 import State
 from streamwatch.wire.depacketise.jpeg import JpegDepacketiser, JpegUnit
 from streamwatch.wire.reduction import without_picture
-from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
+from streamwatch.wire.rtp import parse_rtp
 from streamwatch.wire.sdp import parse_sdp, pick_video
 from streamwatch.wire.transcript import dump, load, replay
 from tests.wire.camera import frame, reply, rtp
 from tests.wire.jpeg_camera import Apart, encode_jpeg, head_of, jpeg_packets, jpeg_payloads, take_apart
+from tests.wire.pulling import depacketised
 from tests.wire.test_conversation import GOOD, failed, talk
 from tests.wire.test_rtsp import go_literals
 from tests.wire.test_transcript import record, same
@@ -38,19 +39,7 @@ PLAIN = APART._replace(tables=(APART.tables[0],) * 2)
 
 def run(packets: list[bytes], depacketiser: JpegDepacketiser | None = None) -> list[JpegUnit]:
     """Every picture that comes out of RTP packets."""
-    depacketiser = depacketiser or JpegDepacketiser()
-    tracker = SequenceTracker()
-    found = []
-    for data in packets:
-        packet = parse_rtp(data)
-        assert packet is not None
-        order = tracker.next(packet)
-        if order is Order.DROP:
-            continue
-        depacketiser.push(packet, after_loss=order is Order.AFTER_LOSS)
-        while (unit := depacketiser.pull()) is not None:
-            found.append(unit)
-    return found
+    return depacketised(packets, depacketiser or JpegDepacketiser())
 
 
 def luma(data: bytes) -> np.ndarray:

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import msgspec
-import uvloop
 
-from streamwatch.errors import ConfigError, Exit, UsageError
+from streamwatch.errors import Exit, UsageError
+from streamwatch.simulator.command import serve
 from streamwatch.simulator.hostile.corpus import CORPUS
 from streamwatch.simulator.hostile.props import fetch
 from streamwatch.simulator.hostile.server import HostileServer, write_inventory
@@ -40,15 +40,7 @@ def main() -> int:
         for one in CORPUS.values():
             sys.stdout.write(f"{one.name:32} {deserts(one):40} {one.does}\n")
         return Exit.OK
-    try:
-        uvloop.run(_serve(given))
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.USAGE
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.CONFIG
-    return Exit.OK
+    return serve(lambda: _serve(given))
 
 
 def deserts(one: Hostility) -> str:
