@@ -145,9 +145,12 @@ class Rig:
         return Seen(target, look, time.monotonic() - begun)
 
     async def crowd(self, targets: Sequence[Target], window_s: float, seed: int = 1) -> list[Seen]:
-        """A look at each, begun at a time of its own within the window, as the patrol spreads them; costs in `cost`."""
+        """A look at each, begun at a time of its own within the window, as the patrol spreads them; costs in `cost`.
+
+        With the same seed the first so many targets of two crowds begin at the same moments.
+        """
         rng = random.Random(seed)
-        starts = {target.url: rng.random() * window_s for target in sorted(targets, key=lambda one: one.url)}
+        starts = {target.url: rng.random() * window_s for target in targets}
         fds, tasks, rss = _fds(), len(asyncio.all_tasks()), _rss_kb()
         self.cost = Cost()
         sampling = asyncio.create_task(self._sample(rss))
