@@ -39,6 +39,7 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     patience_ms: int = 0  # up to which the deadline grows for a camera whose keyframes are known to be rare; 0: not
     line: str | None = None  # what the bit budget counts by
     line_kbps: int | None = None  # how much of that line all looks together may take; None: as much as comes
+    watch: bool = False  # its session stays open and is watched between the looks (settings: watch.cameras)
 
 
 class Round(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
