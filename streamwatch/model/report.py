@@ -12,6 +12,10 @@ WIRE_VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 2**20  # 64 MiB: a round of 4,000 tickets with 2 KiB of memory each is 8 MiB
 
 
+Mask = tuple[float, float, float, float]
+"""A rectangle of the picture that nobody may see: left, top, right, bottom, each from 0 (left, top) to 1."""
+
+
 class Credentials(msgspec.Struct, frozen=True, array_like=True):
     """A camera's user name and password, on their way to the looker only. Blind in repr; never logged."""
 
@@ -40,6 +44,8 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     line: str | None = None  # what the bit budget counts by
     line_kbps: int | None = None  # how much of that line all looks together may take; None: as much as comes
     watch: bool = False  # its session stays open and is watched between the looks (settings: watch.cameras)
+    snapshot: bool = False  # a picture look is to bring the picture itself, small and masked, as JPEG
+    masks: tuple[Mask, ...] = ()  # blackened in it before it leaves the decoder
 
 
 class Round(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
