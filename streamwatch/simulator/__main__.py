@@ -8,7 +8,8 @@ from pathlib import Path
 
 from streamwatch.simulator.command import serve
 from streamwatch.simulator.farm import simulate
-from streamwatch.simulator.plan import FarmPlan
+from streamwatch.simulator.plan import FarmPlan, sizes
+from streamwatch.simulator.profile import Profile
 
 
 def main() -> int:
@@ -36,6 +37,11 @@ def main() -> int:
     parser.add_argument("--smart", type=float, default=default.smart, metavar="SHARE", help="key frames are rare")
     parser.add_argument("--smart-interval", type=int, metavar="S", help="what the inventory says of such cameras")
     parser.add_argument("--hostile", type=float, default=default.hostile, metavar="SHARE", help="are hostile")
+    parser.add_argument("--sizes", default=",".join(default.sizes), metavar="LIST", help="e.g. 360p,720p,1080p")
+    parser.add_argument("--fps", type=int, default=default.profile.fps, metavar="N", help="pictures a second")
+    parser.add_argument("--gop", type=int, default=default.profile.gop_frames, metavar="N", help="a key frame every N")
+    parser.add_argument("--qp", type=int, default=default.profile.qp, metavar="N", help="quantiser: less is larger")
+    parser.add_argument("--kbps", type=int, metavar="N", help="a rate instead of a quantiser (that of 720p)")
     given = parser.parse_args()
 
     async def farm() -> None:
@@ -46,6 +52,7 @@ def main() -> int:
             udp=given.udp, both=given.both, smart=given.smart,
             smart_interval_s=given.smart_interval,
             hostile=given.hostile,
+            sizes=sizes(given.sizes), profile=Profile(given.fps, given.gop, given.qp, given.kbps),
         )  # fmt: skip
         await simulate(plan, given.inventory)
 

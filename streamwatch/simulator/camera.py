@@ -25,7 +25,7 @@ ACCEPTS_A_TURN = 16  # connections taken before the loop may do something else
 IDLE_S = 130.0  # twice the advertised 60 s and a little: who is neither playing nor asking is cut
 NO_FILES_S = 1.0  # without a free descriptor new connections wait this long
 # Steps through the loop from PLAY to PLAY: coprime to GOPS, so no start returns before all the others were used.
-STRIDE = {"sub": 5, "main": 3}
+STRIDE = {"sub": 5, "main": 3, "full": 3}
 
 
 class Camera:
@@ -34,7 +34,7 @@ class Camera:
     def __init__(
         self, *, code: str, name: str, village: str, scene: str, address: str, port: int, dialect: Dialect,
         username: str, password: str, start: int, library: Library, carriage: Carriage, smart_s: float | None = None,
-        props: Callable[[], Awaitable[Props]],
+        props: Callable[[], Awaitable[Props]], streams: tuple[str, ...] = ("sub", "main"),
     ) -> None:  # fmt: skip
         self.code, self.name, self.village, self.scene = code, name, village, scene
         self.address, self.port, self.dialect, self.carriage = address, port, dialect, carriage
@@ -47,7 +47,8 @@ class Camera:
         self._props = props
         self._hostile: set[asyncio.Task[None]] = set()
         self._turns = 0
-        self._starts = {stream: start % GOPS[stream] for stream in GOPS}
+        self.streams = streams
+        self._starts = dict.fromkeys(GOPS, start)
         self._sessions: set[Session] = set()
         self._joining: set[asyncio.Task[tuple[asyncio.Transport, Session]]] = set()
         self._listener: socket.socket | None = None
@@ -62,6 +63,10 @@ class Camera:
     def sub_url(self) -> str:
         """The sub stream, without credentials."""
         return f"rtsp://{self.address}:{self.port}{self.dialect.sub}"
+
+    def url_of(self, stream: str) -> str:
+        """`sub`, `main` or `full`, without credentials."""
+        return f"rtsp://{self.address}:{self.port}{self.dialect.path(stream)}"
 
     @property
     def sessions(self) -> int:
@@ -253,9 +258,9 @@ class Camera:
         return await self._library.get(self.scene, self._variant(), stream, stap=self.dialect.stap)
 
     def next_start(self, stream: str) -> int:
-        """The group that the next PLAY of `stream` begins with: none of the GOPS - 1 before."""
+        """The group that the next PLAY of `stream` begins with, modulo their number: none of those before, but one."""
         start = self._starts[stream]
-        self._starts[stream] = (start + STRIDE[stream]) % GOPS[stream]
+        self._starts[stream] = start + STRIDE[stream]
         return start
 
     def turn(self, now: float) -> int | None:

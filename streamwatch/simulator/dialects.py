@@ -6,7 +6,6 @@ from base64 import b64encode
 from dataclasses import dataclass
 
 from streamwatch.simulator.packets import CLOCK_RATE, PAYLOAD_TYPE, Reel
-from streamwatch.simulator.render import FPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +15,7 @@ class Dialect:
     server: str
     main: str
     sub: str
+    full: str  # the third stream, where the farm has one
     track: str = "trackID=1"
     absolute_control: bool = False  # a=control carries the whole URL
     content_base: bool = True
@@ -29,6 +29,10 @@ class Dialect:
     sha256: bool = False  # Digest with SHA-256 is offered before MD5 (RFC 7616 section 3.7); needs qop
     get_parameter: bool = True  # else it is not in Public, and a method that is not there ends the connection
 
+    def path(self, stream: str) -> str:
+        """Where `sub`, `main` or `full` is."""
+        return {"sub": self.sub, "main": self.main, "full": self.full}[stream]
+
     @property
     def public(self) -> str:
         """The Public header: the methods that are answered."""
@@ -36,12 +40,15 @@ class Dialect:
 
 
 DIALECTS: tuple[Dialect, ...] = (
-    Dialect("Qingshan-RTSP/2.1", "/live/main", "/live/sub", realm="QS-IPC200"),
-    Dialect("HuiyanStream 4.0.3", "/stream/101", "/stream/102", absolute_control=True, qop=False, stap=False),
+    Dialect("Qingshan-RTSP/2.1", "/live/main", "/live/sub", "/live/full", realm="QS-IPC200"),
+    Dialect(
+        "HuiyanStream 4.0.3", "/stream/101", "/stream/102", "/stream/103", absolute_control=True, qop=False, stap=False
+    ),
     Dialect(
         "Yuntan Rtsp Server",
         "/cam/view?channel=1&subtype=0",
         "/cam/view?channel=1&subtype=1",
+        "/cam/view?channel=1&subtype=2",
         track="trackID=0",
         content_base=False,
         realm="Login to YT00482A",
@@ -51,6 +58,7 @@ DIALECTS: tuple[Dialect, ...] = (
         "LoboCam/1.7",
         "/ch0_0.h264",
         "/ch0_1.h264",
+        "/ch0_2.h264",
         track="streamid=0",
         cseq="Cseq",
         qop=False,
@@ -61,6 +69,7 @@ DIALECTS: tuple[Dialect, ...] = (
         "Baita-Media 3.2",
         "/h264/ch1/main",
         "/h264/ch1/sub",
+        "/h264/ch1/third",
         track="video",
         absolute_control=True,
         content_base=False,
@@ -71,6 +80,7 @@ DIALECTS: tuple[Dialect, ...] = (
         "Songlin Embedded Net DVR",
         "/unicast/c1/s0/live",
         "/unicast/c1/s1/live",
+        "/unicast/c1/s2/live",
         stap=False,
         sprop=False,
         realm="SL NVR 8",
@@ -97,7 +107,7 @@ def describe(dialect: Dialect, url: str, host: str, reel: Reel) -> bytes:
         f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
         f"a=rtpmap:{PAYLOAD_TYPE} H264/{CLOCK_RATE}",
         fmtp,
-        f"a=framerate:{FPS}",
+        f"a=framerate:{reel.fps}",
         f"a=x-dimensions:{reel.width},{reel.height}",
         f"a=control:{control}",
         "",

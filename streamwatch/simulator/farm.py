@@ -27,6 +27,7 @@ from streamwatch.simulator.hostile.stage import Hostility
 from streamwatch.simulator.library import Library
 from streamwatch.simulator.machine import addresses, free_port, raise_file_limit
 from streamwatch.simulator.plan import FarmPlan, checked
+from streamwatch.simulator.profile import DEFAULT_SIZES
 
 PORT_TRIES = 20
 SWEEP_S = 15.0
@@ -51,7 +52,7 @@ class Farm:
         self._plan = checked(plan)
         self._clock = clock or SystemClock()
         self._rng = random.Random(plan.seed)
-        self._library = Library(plan.seed, plan.cache_dir)
+        self._library = Library(plan.seed, plan.cache_dir, plan.profile)
         self._log: FaultLog | None = None
         self._control: ControlServer | None = None
         self._cameras: dict[str, Camera] = {}
@@ -140,6 +141,8 @@ class Farm:
                 installed_on="" if installed is None else str(today - timedelta(days=installed)),
             ),
         )
+        if self._plan.sizes != DEFAULT_SIZES:
+            lists.write_streams(folder, self.cameras, self._plan.sizes)
 
     def standing(self) -> list[Change]:
         """The faults of now, by camera."""
@@ -244,6 +247,7 @@ class Farm:
             dialect=dialect, carriage=self._carriages[entry.code],
             username=rng.choice(("admin", "monitor", "viewer")), password="".join(rng.choices(LETTERS, k=10)),
             start=rng.randrange(1000), library=self._library, smart_s=entry.smart_s, props=self._dressed,
+            streams=self._plan.streams,
         )  # fmt: skip
 
     def _recorder(self, entry: equipment.RecorderEntry, address: str) -> Camera:

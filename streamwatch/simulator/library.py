@@ -14,19 +14,21 @@ from threading import Lock
 import msgspec
 
 from streamwatch.simulator.packets import Reel, packetise
+from streamwatch.simulator.profile import ORDINARY, Profile
 from streamwatch.simulator.render import RENDER_VERSION, Clip, Variant, render
 from streamwatch.simulator.scenes import SCENES, Scene, paint_scene
 
-Key = tuple[str, Variant, str]  # scene, variant, stream (`sub` or `main`)
+Key = tuple[str, Variant, str]  # scene, variant, stream (`sub`, `main` or `full`)
 ANY_SCENE = next(iter(SCENES))  # a blackout looks alike everywhere
 RENDER_THREADS = 2  # numpy and libx264 let go of the GIL; more would starve the event loop of a two-core machine
 
 
 class Library:
-    """Clips on demand. All sub streams are made by `prepare`; main streams at their first request."""
+    """Clips on demand. All sub streams are made by `prepare`; the others at their first request."""
 
-    def __init__(self, seed: int, cache_dir: Path | None) -> None:
+    def __init__(self, seed: int, cache_dir: Path | None, profile: Profile = ORDINARY) -> None:
         self._seed = seed
+        self._profile = profile
         self._cache_dir = cache_dir
         self._pool = ThreadPoolExecutor(RENDER_THREADS, thread_name_prefix="render")
         self._reels: dict[tuple[Key, bool], Reel] = {}
@@ -36,8 +38,9 @@ class Library:
         self._painting = Lock()
 
     async def prepare(self, scenes: set[str]) -> None:
-        """Renders or loads the sub streams of `scenes`, all variants."""
-        keys = {self.key(scene, variant, "sub") for scene in scenes for variant in Variant}
+        """Renders or loads the sub streams of `scenes`: all variants, of a lengthy profile the healthy one."""
+        variants = [Variant.HEALTHY] if self._profile.lengthy else list(Variant)
+        keys = {self.key(scene, variant, "sub") for scene in scenes for variant in variants}
         await asyncio.gather(*(self._load(key) for key in sorted(keys)))
 
     @staticmethod
@@ -56,9 +59,9 @@ class Library:
         return self._reels[key, stap]
 
     async def clip(self, scene: str, variant: Variant, stream: str) -> Clip:
-        """The same before it is packetised, for who packetises it himself; it is not kept here."""
+        """The same in the ordinary profile, before it is packetised, for who does that himself; it is not kept here."""
         key = self.key(scene, variant, stream)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._make, key)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._make, key, ORDINARY)
 
     def request(self, scene: str, variant: Variant, stream: str) -> None:
         """Starts rendering without waiting for it."""
@@ -71,7 +74,7 @@ class Library:
             return
         coming = self._coming.get(key)
         if coming is None:
-            coming = asyncio.get_running_loop().run_in_executor(self._pool, self._make, key)
+            coming = asyncio.get_running_loop().run_in_executor(self._pool, self._make, key, self._profile)
             self._coming[key] = coming
         try:
             clip = await asyncio.shield(coming)
@@ -86,16 +89,17 @@ class Library:
     def _paint(self, name: str) -> Scene:
         return paint_scene(name, self._seed)
 
-    def _make(self, key: Key) -> Clip:
+    def _make(self, key: Key, profile: Profile) -> Clip:
         name, variant, stream = key
         path = None
         if self._cache_dir is not None:
-            path = self._cache_dir / f"{name}-{variant}-{stream}-v{RENDER_VERSION}-s{self._seed}.msgpack"
+            file = f"{name}-{variant}-{stream}-v{RENDER_VERSION}-s{self._seed}{profile.tag}.msgpack"
+            path = self._cache_dir / file
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 return msgspec.msgpack.decode(path.read_bytes(), type=Clip)
         with self._painting:  # so that the variants of one scene paint it once
             scene = self._scene(name)
-        clip = render(scene, variant, stream, self._seed)
+        clip = render(scene, variant, stream, self._seed, profile)
         if path is not None:
             _replace(path, msgspec.msgpack.encode(clip))
         return clip

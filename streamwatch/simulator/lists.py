@@ -10,6 +10,7 @@ from typing import Protocol
 
 from streamwatch.simulator.equipment import FacilityEntry, LineEntry, PointEntry, RecorderEntry
 from streamwatch.simulator.inventory import VillageEntry
+from streamwatch.simulator.profile import SIZES
 
 HEADINGS: Mapping[str, tuple[str, ...]] = {  # in the order in which they are best imported
     "villages": ("code", "name", "region", "households", "population"),
@@ -59,6 +60,10 @@ class ListedCamera(Listed, Protocol):
 
     smart_s: float | None
 
+    def url_of(self, stream: str) -> str:
+        """One of its streams."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Lists:
@@ -104,6 +109,14 @@ def write(folder: Path, lists: Lists) -> None:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(heading)
             writer.writerows(rows[kind])
+
+
+def write_streams(folder: Path, cameras: Iterable[ListedCamera], sizes: Sequence[str]) -> None:
+    """Writes `streams.csv`, which `import` does not take: a row a camera and size, with that stream's address."""
+    with (folder / "streams.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("code", "size", "url"))
+        writer.writerows((c.code, size, c.url_of(SIZES[size])) for c in cameras for size in sizes)
 
 
 def _point(point: PointEntry) -> tuple[object, ...]:

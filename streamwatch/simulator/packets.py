@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from streamwatch.simulator.render import FPS, Clip
+from streamwatch.simulator.profile import FPS
+from streamwatch.simulator.render import Clip
 
 PAYLOAD_TYPE = 96  # the first dynamic one
 CLOCK_RATE = 90_000  # RFC 6184 section 8.2.1
@@ -62,6 +63,12 @@ class Reel:
     sps: bytes
     pps: bytes
     gops: tuple[tuple[Frame, ...], ...]
+    fps: int = FPS
+
+    @property
+    def ticks(self) -> int:
+        """From one frame's timestamp to the next one's."""
+        return CLOCK_RATE // self.fps
 
 
 def payloads(units: Sequence[bytes]) -> list[bytes]:
@@ -106,4 +113,4 @@ def packetise(clip: Clip, *, stap: bool) -> Reel:
         tuple(frame((head if index == 0 else []) + payloads(units)) for index, units in enumerate(gop))
         for gop in clip.gops
     )
-    return Reel(clip.width, clip.height, clip.sps, clip.pps, gops)
+    return Reel(clip.width, clip.height, clip.sps, clip.pps, gops, clip.fps)

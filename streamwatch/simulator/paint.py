@@ -66,6 +66,20 @@ def shrink(plane: Plane, factor: int) -> Plane:
     return small
 
 
+def enlarge(plane: Plane, factor: float) -> Plane:
+    """`plane` enlarged by `factor`, bilinear, edges repeated; sides are rounded."""
+    for axis in (0, 1):
+        size = plane.shape[axis]
+        at = np.clip((np.arange(round(size * factor), dtype=np.float32) + 0.5) / factor - 0.5, 0, size - 1)
+        low = at.astype(np.intp)
+        along = (at - low).astype(np.float32)
+        if axis == 0:
+            along = along[:, None]
+        low_plane, high_plane = plane.take(low, axis), plane.take(np.minimum(low + 1, size - 1), axis)
+        plane = low_plane + (high_plane - low_plane) * along
+    return plane
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Four planes of one size: Y, U, V and how opaque each pixel is, 0..1. A background is opaque everywhere."""
@@ -141,6 +155,10 @@ class Picture:
         return Picture(
             blur(y * alpha, sigma) / weight, blur(u * alpha, sigma) / weight, blur(v * alpha, sigma) / weight, soft
         )
+
+    def enlarged(self, factor: float) -> Picture:
+        """Enlarged by `factor`, bilinear; a lens of that many more pixels would show finer things, noise does that."""
+        return Picture(*(enlarge(plane, factor) for plane in (self.y, self.u, self.v, self.alpha)))
 
     def shrunk(self, factor: int) -> Picture:
         """Reduced by `factor`, padded with transparency to a multiple of it; luma is weighted by opacity."""

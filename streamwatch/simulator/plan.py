@@ -7,6 +7,18 @@ from pathlib import Path
 
 from streamwatch.errors import UsageError
 from streamwatch.simulator import inventory
+from streamwatch.simulator.profile import (
+    DEFAULT_SIZES,
+    MAX_FPS,
+    MAX_GOP_FRAMES,
+    MAX_KBPS,
+    MAX_QP,
+    MIN_KBPS,
+    MIN_QP,
+    ORDINARY,
+    SIZES,
+    Profile,
+)
 
 MAX_DAYS = 36_500
 
@@ -18,7 +30,8 @@ class FarmPlan:
     says that all cameras were installed on that day (of Asia/Shanghai). `udp` and `both` are the shares of the cameras,
     rounded down, that serve their media as datagrams only, and either way; `smart` that of those whose codec sends a
     key frame only every 10 to 40 s, and `smart_interval_s` the interval that the inventory gives them. `hostile` is
-    the share, rounded, that is hostile from the start, each in another way of the corpus."""
+    the share, rounded, that is hostile from the start, each in another way of the corpus. `sizes` are the streams that
+    every camera has, `profile` is how they are encoded."""
 
     villages: int = 8
     cameras: int = 240
@@ -36,6 +49,13 @@ class FarmPlan:
     smart: float = 0.0
     smart_interval_s: int | None = None
     hostile: float = 0.0
+    sizes: tuple[str, ...] = DEFAULT_SIZES
+    profile: Profile = ORDINARY
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams of every camera, by their names within the farm."""
+        return tuple(SIZES[size] for size in self.sizes)
 
 
 def checked(plan: FarmPlan) -> FarmPlan:
@@ -56,4 +76,25 @@ def checked(plan: FarmPlan) -> FarmPlan:
         raise UsageError(f"smart is {plan.smart:g}: give a share from 0 to 1")
     if not 0 <= plan.hostile <= 1:
         raise UsageError(f"hostile is {plan.hostile:g}: give a share from 0 to 1")
+    if not {*DEFAULT_SIZES} <= {*plan.sizes} <= {*SIZES} or len({*plan.sizes}) < len(plan.sizes):
+        raise UsageError(
+            f"sizes is {','.join(plan.sizes)}: every camera has {' and '.join(DEFAULT_SIZES)}, and may have 1080p too"
+        )
+    _check(plan.profile)
     return plan
+
+
+def _check(profile: Profile) -> None:
+    for name, value, least, most in (
+        ("fps", profile.fps, 1, MAX_FPS),
+        ("gop", profile.gop_frames, 1, MAX_GOP_FRAMES),
+        ("qp", profile.qp, MIN_QP, MAX_QP),
+        ("kbps", profile.kbps if profile.kbps is not None else MIN_KBPS, MIN_KBPS, MAX_KBPS),
+    ):
+        if not least <= value <= most:
+            raise UsageError(f"{name} is {value}: give {least} to {most}")
+
+
+def sizes(text: str) -> tuple[str, ...]:
+    """The sizes of a list such as `360p,720p,1080p`, as `FarmPlan` takes them; `checked` says what is wrong with it."""
+    return tuple(part.strip() for part in text.split(","))

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from streamwatch.simulator.carriers import Carrier
 from streamwatch.simulator.faults import Fault
-from streamwatch.simulator.packets import TICKS_A_FRAME, Frame, Reel
-from streamwatch.simulator.render import FPS
+from streamwatch.simulator.packets import CLOCK_RATE, Frame, Reel
+from streamwatch.simulator.profile import FPS
 
 MAX_LATE_S = 1.0  # behind by more, the pace starts anew instead of catching up in a burst
 LOSS_SHARE = 0.1  # of all packets, and one more of every key frame
@@ -82,8 +82,9 @@ class Playback:
                 self._cut()
                 return
             self.sequence = (self.sequence + len(due.starts)) & 0xFFFF
-        self.timestamp = (self.timestamp + TICKS_A_FRAME) & 0xFFFFFFFF
-        self._due += 1 / FPS
+        fps = FPS if self._reel is None else self._reel.fps
+        self.timestamp = (self.timestamp + CLOCK_RATE // fps) & 0xFFFFFFFF
+        self._due += 1 / fps
         now = self._loop.time()
         if self._due < now - MAX_LATE_S:
             self._due = now

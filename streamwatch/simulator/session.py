@@ -30,6 +30,7 @@ class Source(Footage, Protocol):
     dialect: Dialect
     carriage: Carriage
     proof: Proof
+    streams: tuple[str, ...]  # that it has: of `sub`, `main`, `full`
 
     def joined(self, session: Session) -> bool:
         """A connection came; False where the camera takes no more of them."""
@@ -240,10 +241,11 @@ class Session(asyncio.Protocol):
         return False
 
     def _named(self, url: str, track: str = "") -> str | None:
-        """Which stream a URL means: `sub`, `main`, or None. With `track` the control part must follow."""
+        """Which stream a URL means, or None. With `track` the control part must follow."""
         slash = url.find("/", url.find("://") + 3) if "://" in url else 0
         path = url[slash:]
-        for stream, own in (("sub", self._source.dialect.sub), ("main", self._source.dialect.main)):
+        for stream in self._source.streams:
+            own = self._source.dialect.path(stream)
             if path.startswith(own):
                 rest = path[len(own) :].strip("/")
                 return stream if rest == track else None

@@ -23,7 +23,8 @@ from streamwatch.simulator.camera import IDLE_S, STRIDE
 from streamwatch.simulator.carriage import Carriage, Serves, deal
 from streamwatch.simulator.farm import Farm
 from streamwatch.simulator.faults import Fault, befalls
-from streamwatch.simulator.plan import FarmPlan
+from streamwatch.simulator.plan import FarmPlan, checked, sizes
+from streamwatch.simulator.profile import Profile
 from streamwatch.simulator.render import GOPS
 from tests.simulator.conftest import PATIENCE_S, ROOT, Talk, start
 
@@ -163,6 +164,11 @@ def test_shares_are_dealt_exactly(count: int, shares: tuple[float, float], seed:
         (FarmPlan(fault_rate=1.5), "fault_rate"),
         (FarmPlan(udp=0.6, both=0.5), "both is 0.5"),
         (FarmPlan(udp=-0.1), "udp is -0.1"),
+        (FarmPlan(sizes=("720p",)), "360p and 720p"),
+        (FarmPlan(sizes=("360p", "720p", "4k")), "4k"),
+        (FarmPlan(profile=Profile(fps=0)), "fps is 0"),
+        (FarmPlan(profile=Profile(qp=5)), "qp is 5"),
+        (FarmPlan(profile=Profile(kbps=1)), "kbps is 1"),
         (FarmPlan(cameras=254, bind="127.1.0.0/24"), "254 cameras and 20 recorders"),
     ],
 )
@@ -170,6 +176,41 @@ def test_an_impossible_plan_is_refused_by_name(plan: FarmPlan, word: str) -> Non
     """Usage errors say which value and what it takes."""
     with pytest.raises(UsageError, match=word):
         Farm(plan)
+
+
+async def test_a_third_stream_is_there_where_it_is_asked_for(clip_cache: Path, tmp_path: Path) -> None:
+    """Every camera has it at an address of its own, and `streams.csv` names it by its size."""
+    plan = FarmPlan(
+        villages=1, cameras=2, bind="127.10.6.0/24", cache_dir=clip_cache, udp=0, both=0,
+        sizes=sizes("360p, 720p,1080p"), profile=Profile(fps=10, gop_frames=1),
+    )  # fmt: skip
+    farm = Farm(checked(plan))
+    try:
+        await farm.start()
+        farm.write_inventory(tmp_path)
+        with (tmp_path / "streams.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        camera = farm.cameras[1]
+        known = {"sub_url": rows[5]["url"], "username": camera.username, "password": camera.password}
+
+        def described() -> tuple[str, int]:
+            with Talk(known, timeout=60) as talk:
+                body = talk.ask("DESCRIBE").body
+                talk.setup()
+                talk.ask("PLAY")
+                return body, len(talk.frame())
+
+        body, packets = await asyncio.to_thread(described)
+    finally:
+        await farm.aclose()
+
+    assert [(row["code"], row["size"]) for row in rows] == [
+        (camera.code, size) for camera in farm.cameras for size in ("360p", "720p", "1080p")
+    ]
+    assert len({row["url"] for row in rows}) == 6
+    assert rows[3]["url"] == camera.sub_url and rows[4]["url"] == camera.url
+    assert "a=x-dimensions:1920,1080" in body and "a=framerate:10" in body
+    assert packets > 20
 
 
 async def test_a_taken_address_is_named_and_nothing_stays_open(clip_cache: Path) -> None:
@@ -211,7 +252,8 @@ from streamwatch.errors import ConfigError
 from streamwatch.simulator.carriage import Carriage, Serves, deal
 from streamwatch.simulator.farm import Farm
 from streamwatch.simulator.faults import Fault, befalls
-from streamwatch.simulator.plan import FarmPlan
+from streamwatch.simulator.plan import FarmPlan, checked, sizes
+from streamwatch.simulator.profile import Profile
 
 async def main():
     farm = Farm(FarmPlan(villages=1, cameras=2, bind="127.10.4.0/24", cache_dir=Path(sys.argv[1])))

@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from streamwatch.simulator.glyphs import stamp
-from streamwatch.simulator.render import GOP_FRAMES, GOPS, Clip, Variant, render, split_annex_b
+from streamwatch.simulator.paint import enlarge
+from streamwatch.simulator.profile import GOP_FRAMES, Profile
+from streamwatch.simulator.render import GOPS, LENGTHY_GOPS, Clip, Variant, render, split_annex_b
 from streamwatch.simulator.scenes import SCENES, Scene, paint_scene
 
 SEED = 1
@@ -116,6 +118,42 @@ def test_main_is_the_same_view_in_1280_by_720() -> None:
     assert main.shape == (720, 1280)
     small = main.reshape(360, 2, 640, 2).mean(axis=(1, 3))
     assert np.abs(small - sub).mean() < 4
+
+
+def test_full_is_the_same_view_in_1920_by_1080(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reduced by three, full and sub show nearly the same, whose key frame is several times as large."""
+    monkeypatch.setitem(GOPS, "full", 1)
+    large = render(scene("gate"), Variant.HEALTHY, "full", SEED, Profile(gop_frames=1))
+    (full,) = key_frames(large, 0)
+    (sub,) = key_frames(clip("gate", Variant.HEALTHY), 0)
+
+    assert full.shape == (1080, 1920)
+    small = full.reshape(360, 3, 640, 3).mean(axis=(1, 3))
+    assert np.abs(small - sub).mean() < 4
+    assert len(large.gops[0][0][0]) > 2 * len(clip("gate", Variant.HEALTHY).gops[0][0][0])
+
+
+def test_a_picture_is_enlarged_about_its_centre() -> None:
+    """A ramp stays a ramp between the centres of its first and last pixels, whatever the factor."""
+    ramp = np.tile(np.arange(8, dtype=np.float32), (4, 1))
+
+    large = enlarge(ramp, 1.5)
+
+    assert large.shape == (6, 12)
+    assert large[3] == pytest.approx(np.clip((np.arange(12) + 0.5) / 1.5 - 0.5, 0, 7), abs=1e-5)
+
+
+def test_a_profile_says_how_large_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lesser quantiser makes larger key frames; a rate is kept after the group in which the encoder finds it."""
+    monkeypatch.setitem(GOPS, "sub", 1)
+    monkeypatch.setitem(LENGTHY_GOPS, "sub", 2)
+    coarse, fine = (render(scene("gate"), Variant.HEALTHY, "sub", SEED, Profile(qp=qp)) for qp in (29, 24))
+    rated = render(scene("gate"), Variant.HEALTHY, "sub", SEED, Profile(fps=25, gop_frames=50, kbps=1200))
+
+    assert len(fine.gops[0][0][0]) > 1.5 * len(coarse.gops[0][0][0])
+    assert (rated.fps, [len(gop) for gop in rated.gops]) == (25, [50, 50])
+    kbps = [sum(len(unit) for frame in gop for unit in frame) * 8 / 2000 for gop in rated.gops]
+    assert all(225 < one < 375 for one in kbps)  # a quarter of 1200
 
 
 def test_the_same_seed_renders_the_same_bytes_and_another_one_does_not() -> None:

@@ -16,7 +16,7 @@ from streamwatch.errors import Reason, Step
 from streamwatch.simulator.digest import answers, challenges, fields, proof
 from streamwatch.simulator.hostile.props import Props
 from streamwatch.simulator.packets import PAYLOAD_TYPE, TICKS_A_FRAME, payloads
-from streamwatch.simulator.render import FPS
+from streamwatch.simulator.profile import FPS
 from streamwatch.simulator.rtsp import REASONS, Request, RequestError, RequestReader, wanted
 from streamwatch.simulator.session import RESET_ON_CLOSE
 
