@@ -16,6 +16,8 @@ TURN_BYTES: Final = 32 * 1024  # taken in a turn of the loop, for which all othe
 AT_ONCE_BYTES: Final = 2**17  # of a connection, in pieces of any size: most looks receive no more; 1 ms of work
 FREE_BYTES: Final = 2**19  # more, taken as fast as they come: more than most keyframes
 PAUSE_S: Final = 0.008  # after each piece beyond: 32 Mbit/s, twice what cameras of 4K send
+PAUSES: Final = 19  # or so many times what the piece took: then a flood has a twentieth of the loop, whatever it sends
+MAX_PAUSE_S: Final = 0.25  # a piece that took longer was not the flood's fault alone: our machine was busy
 FAREWELL_S: Final = 0.2  # for the answer to TEARDOWN: a round trip of a slow line; then the device knows, or never will
 
 
@@ -131,13 +133,17 @@ class Connection(asyncio.Protocol):
         Else who sends as fast as it can is read 32 times of 256 KB before anybody else has a turn, and then again.
         """
         self._flooded += TURN_BYTES
+        begun = self._clock.monotonic()
         self._take(data[:TURN_BYTES])
         transport = self._transport
         if self.over or transport is None or transport.is_closing():
             return
         self._waiting = data[TURN_BYTES:]
         transport.pause_reading()
-        self._loop.call_later(PAUSE_S if self._flooded > FREE_BYTES else 0, self._go_on, transport)
+        pause_s = 0.0
+        if self._flooded > FREE_BYTES:
+            pause_s = min(MAX_PAUSE_S, max(PAUSE_S, PAUSES * (self._clock.monotonic() - begun)))
+        self._loop.call_later(pause_s, self._go_on, transport)
 
     def _go_on(self, transport: asyncio.Transport) -> None:
         data, self._waiting = self._waiting, b""

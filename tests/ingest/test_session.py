@@ -14,7 +14,7 @@ import uvloop
 
 from streamwatch.clock import SystemClock
 from streamwatch.errors import Reason, Step
-from streamwatch.ingest.connection import AT_ONCE_BYTES, TURN_BYTES, Connection
+from streamwatch.ingest.connection import AT_ONCE_BYTES, FREE_BYTES, TURN_BYTES, Connection
 from streamwatch.ingest.session import Heard, Limits, converse
 from streamwatch.model.look import Depth
 from streamwatch.net.address import Guard, parse_networks
@@ -217,3 +217,41 @@ async def _flooded() -> tuple[Heard, list[tuple[int, int]]]:
             heard = await hear(url)
     turning.cancel()
     return heard, pieces
+
+
+class SlowClock(SystemClock):
+    """Of a machine on which whatever is taken from a device takes 5 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces = 0
+
+    def monotonic(self) -> float:
+        """Seconds, 5 ms more each time."""
+        self._pieces += 1
+        return super().monotonic() + self._pieces * 0.005
+
+
+async def test_a_flood_has_a_small_share_of_the_loop() -> None:
+    """Who floods waits 19 times as long as its last piece took, so that ten of them leave others half of the loop."""
+
+    async def flooding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n" + (b"$\x07\xff\xff" + bytes(65_535)) * 96)
+        await writer.drain()
+
+    taken = list[int]()
+    take = Connection._take
+
+    def counted(self: Connection, data: bytes) -> None:
+        taken.append(len(data))
+        take(self, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "_take", counted)
+        async with device(flooding) as url:
+            limits = Limits(connect_s=2.0, step_s=1.0, total_s=1.0)
+            await converse(Ask(url, Depth.STREAM), limits, clock=SlowClock(), guard=Guard())
+
+    later = sum(taken) - AT_ONCE_BYTES - FREE_BYTES
+    assert 0 < later <= 1.0 / (20 * 0.005) * TURN_BYTES
