@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from streamwatch.clock import Clock
@@ -11,6 +12,7 @@ from streamwatch.errors import LookError, Reason
 from streamwatch.net.address import Guard
 from streamwatch.net.udp import UdpPair, open_pair
 from streamwatch.wire.conversation import Conversation
+from streamwatch.wire.leg import Leg
 
 TURN_BYTES: Final = 32 * 1024  # taken in a turn of the loop, for which all others wait: 1 ms of work
 AT_ONCE_BYTES: Final = 2**17  # of a connection, in pieces of any size: most looks receive no more; 1 ms of work
@@ -18,6 +20,7 @@ FREE_BYTES: Final = 2**19  # more, taken as fast as they come: more than most ke
 PAUSE_S: Final = 0.008  # after each piece beyond: 32 Mbit/s, twice what cameras of 4K send
 PAUSES: Final = 19  # or so many times what the piece took: then a flood has a twentieth of the loop, whatever it sends
 MAX_PAUSE_S: Final = 0.25  # a piece that took longer was not the flood's fault alone: our machine was busy
+MAX_LATE: Final = 512  # datagrams between the end and `hand_over`, a turn of the loop: 0.7 MB, 0.2 s of 30 Mbit/s
 FAREWELL_S: Final = 0.2  # for the answer to TEARDOWN: a round trip of a slow line; then the device knows, or never will
 
 
@@ -69,6 +72,23 @@ class Upload(Protocol):
         """Dials again. Raises LookError."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection that nobody parted from. Whoever has it reads, speaks, says farewell and closes from here on.
+
+    `transport` does not read until it is told to; what it read last waits in `leg.parser`. `leg` is what was agreed and
+    said: `exchange` (session, CSeq, credentials), `channel` and `control`, `media`, `upkeep`, `play_url`.
+    """
+
+    transport: asyncio.Transport
+    leg: Leg
+    peer: str  # the device's address, where datagrams go
+    pair: UdpPair | None = None  # our ports, where media comes by UDP: `listen` to `senders`
+    senders: frozenset[str] = frozenset()
+    datagrams: tuple[tuple[bytes, bool], ...] = ()  # that came since the end, and whether to the RTCP port
+    upload: Upload | None = None  # where what we say goes, in a tunnel
+
+
 class Connection(asyncio.Protocol):
     """Feeds the conversation with what arrives and sends what it answers, until it is over or wants another one.
 
@@ -76,8 +96,17 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, conversation: Conversation, clock: Clock, guard: Guard, tape: Tape | None, receive_buffer: int
+        self,
+        conversation: Conversation,
+        clock: Clock,
+        guard: Guard,
+        tape: Tape | None,
+        receive_buffer: int,
+        *,
+        keep: bool = False,
     ) -> None:
+        self._keep = keep  # for `hand_over`
+        self._late: list[tuple[bytes, bool]] = []
         self._conversation = conversation
         self._clock = clock
         self._guard = guard
@@ -183,6 +212,8 @@ class Connection(asyncio.Protocol):
 
     def _take_datagram(self, data: bytes, control: bool) -> None:  # noqa: FBT001 - called by the pair
         pair = self._pair
+        if self.over and self._keep and len(self._late) < MAX_LATE:
+            self._late.append((data, control))
         if self.over or pair is None:
             return
         now = self._clock.monotonic()
@@ -251,6 +282,8 @@ class Connection(asyncio.Protocol):
             self._send_datagrams(self._pair)
         if (conversation.finished or conversation.redial) and not self.over:
             self.over = True
+            if self._keep and self._transport is not None and not self._transport.is_closing():
+                self._transport.pause_reading()
             self.wake()
 
     # ---- UDP
@@ -304,6 +337,18 @@ class Connection(asyncio.Protocol):
                 self._tape.dropped(total, now)
 
     # ---- the end
+
+    def hand_over(self) -> Opened | None:
+        """In the place of `part`: another one goes on here (`transport.set_protocol`). None where the device closed."""
+        transport, conversation = self._transport, self._conversation
+        if transport is None or transport.is_closing() or conversation.failure is not None or conversation.redial:
+            return None
+        peer, pair = self._peer(), self._pair
+        senders = frozenset({peer} | self._allowed(self._source)) if pair is not None else frozenset({peer})
+        opened = Opened(transport, conversation.leg, peer, pair, senders, tuple(self._late), self.upload)
+        self._transport = self._pair = self.upload = None
+        self._said_farewell = True
+        return opened
 
     async def part(self) -> None:
         """Says farewell, so that no camera keeps a session of ours, and closes.

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from streamwatch.clock import US, Clock
 from streamwatch.errors import LookError, LookFailure, Reason
-from streamwatch.ingest.connection import Connection, Tape
+from streamwatch.ingest.connection import Connection, Opened, Tape
 from streamwatch.ingest.dialling import Dialler
 from streamwatch.ingest.tunnelling import dial_tunnel
 from streamwatch.model.look import Transport
@@ -24,6 +24,7 @@ from streamwatch.net.udp import RECEIVE_BUFFER
 from streamwatch.wire.conversation import Ask, Conversation, Keyframe
 from streamwatch.wire.transport import MIN_TIMEOUT_S
 from streamwatch.wire.upkeep import HALF
+from streamwatch.wire.warm import Warm
 
 # Of the total deadline, for the first transport to bring a packet: of 20 s it leaves 13 for the other, which is a whole
 # conversation again and, with a "smart codec", up to 10 s until a keyframe.
@@ -71,6 +72,10 @@ class Heard:
     remarks: Mapping[Reason, str] = field(default_factory=dict)
     let_in: bool | None = None  # whether the device took our credentials; None: it did not say
     clock_offset_ms: float | None = None  # the device's clock in its RTCP sender reports, minus ours
+    warm: Warm | None = None  # what the next look may skip; None: forget, or nothing was learnt
+    warm_held: bool | None = (
+        None  # False: the warm way was tried, and all this is of the full conversation; None: it was not
+    )
 
 
 async def converse(
@@ -87,8 +92,42 @@ async def converse(
 
     `receive_buffer` is asked of the kernel in bytes, should media come by UDP. Every connection goes to the host of
     `ask.url`, and to the address that it had at the first. `trust` judges certificates; shared by all looks of a
-    process it remembers them.
+    process it remembers them. What is taped is the full conversation.
     """
+    heard, _ = await _talk(ask, limits, clock, guard, tape, receive_buffer, trust, keep=False)
+    return heard
+
+
+async def open_session(
+    ask: Ask,
+    limits: Limits,
+    *,
+    clock: Clock,
+    guard: Guard,
+    receive_buffer: int = RECEIVE_BUFFER,
+    trust: Trust | None = None,
+) -> tuple[Heard, Opened | None]:
+    """The same, but a connection in which all went well stays open, with its session if it has one: the caller's now.
+
+    None where it failed, or the device has closed it.
+    """
+    return await _talk(ask, limits, clock, guard, None, receive_buffer, trust, keep=True)
+
+
+async def _talk(
+    ask: Ask,
+    limits: Limits,
+    clock: Clock,
+    guard: Guard,
+    tape: Tape | None,
+    receive_buffer: int,
+    trust: Trust | None,
+    *,
+    keep: bool,
+) -> tuple[Heard, Opened | None]:
+    if tape is not None and ask.warm is not None:
+        ask = replace(ask, warm=None)
+    opened: Opened | None = None
     begun = clock.monotonic()
     guard = guard.for_look(ask.url)
     ends = begun + limits.total_s
@@ -96,7 +135,7 @@ async def converse(
     dialler = Dialler(guard, trust or Trust(clock=clock), clock, limits.connect_s, ends)
 
     def made() -> Connection:
-        return Connection(conversation, clock, guard, tape, receive_buffer)
+        return Connection(conversation, clock, guard, tape, receive_buffer, keep=keep)
 
     timings: dict[str, float] = {}
     parting_s = 0.0
@@ -124,7 +163,10 @@ async def converse(
             connection.close()
             raise
         told = clock.monotonic()
-        await connection.part()
+        if keep:
+            opened = connection.hand_over()
+        if opened is None:
+            await connection.part()
         if not conversation.redial:
             timings |= conversation.timings_ms
             timings["total"] = _ms(told - begun)
@@ -137,7 +179,7 @@ async def converse(
     if tape is not None:
         tape.remarked(dialler.remarks)
     zero_us = clock.utc_us() - round(clock.monotonic() * US)
-    return heard_of(conversation, timings, parting_s, waited_s, dialler.remarks, zero_us, silent_s)
+    return heard_of(conversation, timings, parting_s, waited_s, dialler.remarks, zero_us, silent_s), opened
 
 
 def _cnonce() -> str:
@@ -175,6 +217,8 @@ def heard_of(
         let_in=conversation.let_in,
         remarks=remarks,
         clock_offset_ms=None if zero_us is None else conversation.clock_offset_ms(zero_us),
+        warm=conversation.warm,
+        warm_held=conversation.warm_held,
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
 from streamwatch.wire import bitstream
+
+if TYPE_CHECKING:
+    from streamwatch.wire.warm import Warm
 
 KEYFRAME_S: Final = 10.0  # for a camera that nothing is known of: four keyframe intervals of most
 MAX_MEDIA_BYTES: Final = 8 * 2**20  # without a keyframe: 20 s of 3 Mbit/s, longer than most intervals of keyframes
@@ -20,7 +23,8 @@ class Ask:
     `transport` tcp or udp is the only one that is tried; with auto `prefer` comes first, and then the other.
     `keyframe_s` from the answer to PLAY on, and `max_media_bytes`, are how long and how much media may flow without a
     keyframe: the camera's own, as smart codecs send one in 10 to 40 s. `withheld` credentials are known to be refused,
-    and are not sent: a device that asks for them ends the look.
+    and are not sent: a device that asks for them ends the look. `warm` is what an earlier look at the same address, as
+    the same user, learnt (`Heard.warm`): this one begins with SETUP then, and anew with OPTIONS where that fails.
     """
 
     url: str
@@ -34,3 +38,4 @@ class Ask:
     keyframe_s: float = KEYFRAME_S
     max_media_bytes: int = MAX_MEDIA_BYTES
     withheld: bool = False
+    warm: Warm | None = None

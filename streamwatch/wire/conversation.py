@@ -19,6 +19,7 @@ from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.model.look import Depth, Transport
 from streamwatch.wire import rtcp, sdp, transport
 from streamwatch.wire.ask import Ask as Ask
+from streamwatch.wire.attempts import Attempts
 from streamwatch.wire.auth import Authenticator
 from streamwatch.wire.leg import Leg
 from streamwatch.wire.media import Keyframe as Keyframe
@@ -27,6 +28,7 @@ from streamwatch.wire.outcome import Outcome
 from streamwatch.wire.refusals import METHODS, refusal_of
 from streamwatch.wire.rtsp import Closed, Event, Interleaved, Request, Response
 from streamwatch.wire.upkeep import Datagram, Upkeep
+from streamwatch.wire.warm import SHARE, Warm
 from streamwatch.wire.words import plain
 
 MAX_SERVER_NAME: Final = 128  # characters
@@ -51,14 +53,27 @@ class Conversation(Outcome):
         """The first bytes to send in a connection that is up at `now` (seconds, monotonic)."""
         if self.redial:
             self._earlier_bytes = self.media_bytes
-            self.redial = self.parted = self.wants_ports = self.media_flowed = False
+            self.redial = self.parted = self._parting = self.wants_ports = self.media_flowed = False
             self.kernel_dropped = 0  # of another pair of ports
             self.timings_ms.clear()
             if not self._leg.hung_up:
                 self.auth.renew()
             self._leg = Leg(self.auth, self._ask.user_agent, self._route.address, self._cnonce)
-        self._enter(Step.OPTIONS, self.url, now)
+        if self._warm is None:
+            self._enter(Step.OPTIONS, self.url, now)
+        else:
+            self._begin_warm(self._warm, now)
         return self._leg.exchange.take_out()
+
+    def _begin_warm(self, warm: Warm, now: float) -> None:
+        """With SETUP. Only by the transport that worked: another one is the full conversation's to try."""
+        leg = self._leg
+        leg.recall(warm, self._ask)
+        leg.begun = now
+        self._warm_until = now + (self._ends - now) * SHARE
+        self._attempts = Attempts(warm.transport, warm.transport)
+        self.step, self.codec, self.server = Step.SETUP, warm.track.codec, warm.server
+        self._set_up_track()
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Takes what arrived at `now` (b"": the peer closed); gives the bytes to send."""
@@ -66,11 +81,14 @@ class Conversation(Outcome):
         parser = leg.parser
         parser.receive(data)
         try:
-            while not ((self.finished or self.redial) and not leg.set_up):
+            while True:
+                over = self.finished or self.redial
+                if over and not self._parting:  # what follows is for the farewell, or for who takes the session over
+                    break
                 event = parser.next_event()
                 if event is None:
                     break
-                if self.finished or self.redial:
+                if over:
                     self._part(event)
                 else:
                     self._take(event, now)
@@ -135,6 +153,9 @@ class Conversation(Outcome):
         due, leg = self.due, self._leg
         if due is None or now < due:
             return b""
+        if leg.warm and now >= self._warm_until:
+            self._forget_warm()
+            return b""
         if leg.patient_until is not None and now >= leg.patient_until:
             self.give_up(now)
             return b""
@@ -166,6 +187,7 @@ class Conversation(Outcome):
         if not self._leg.set_up or self.parted:
             self.parted = True
             return b""
+        self._parting = True
         try:
             return self._leg.farewell()
         except LookError:  # the session's address is one that no answer to a challenge is sent to
@@ -200,6 +222,9 @@ class Conversation(Outcome):
         leg.set_up = False
         where = "" if event.clean else " in the middle of a message"
         error = LookError(Reason.NET_RESET, f"the peer closed the connection{where}")
+        if leg.warm:
+            self.auth.refusals += leg.exchange.is_first_answer  # it may be what VStarcam means by that
+            raise error
         if leg.refused and self.step is Step.SETUP:
             self.redial = True  # it ends the connection with its refusal
         elif self.step is Step.SETUP and event.clean and self._attempts.another:
@@ -240,6 +265,9 @@ class Conversation(Outcome):
     def _refusal(self, reply: Response, request: Request) -> None:
         """A reply that is not 200. Raises LookError where that is the end."""
         leg, step = self._leg, self.step
+        if leg.warm and (reply.status != 401 or request.headers.get("Authorization") is not None):
+            self.auth.refusals += reply.status == 401  # the full conversation has what is left of the tries
+            raise refusal_of(step, reply)
         if reply.status == 401:
             if self._route.away and self._secret:
                 raise self._route.locked()
@@ -332,6 +360,8 @@ class Conversation(Outcome):
 
     def _sent_on(self, location: str | None, what: str) -> None:
         """To another address of the same host, in a new connection: our password stays with its origin."""
+        if self._leg.warm:
+            raise LookError(Reason.RTSP_REDIRECT, "the device sends us on")
         route = self._route
         route.follow(location, what)
         elsewhere = route.address.origin

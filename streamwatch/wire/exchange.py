@@ -52,6 +52,11 @@ class Exchange:
         self._out.append(serialise(self._pending))
 
     @property
+    def sequence(self) -> int:
+        """The latest CSeq."""
+        return self._sequence
+
+    @property
     def is_first_answer(self) -> bool:
         """Whether what is under way is our first answer to a challenge in this connection."""
         return self._pending is not None and not self._heard and self._pending.headers.get("Authorization") is not None
@@ -120,16 +125,8 @@ class Exchange:
         self._server_requests += 1
         if self._server_requests > MAX_SERVER_REQUESTS:
             raise protocol_error(f"more than {MAX_SERVER_REQUESTS} requests from the device")
-        method = request.method
-        location = request.headers.get("Location") if method == "REDIRECT" else None
-        known = method == "OPTIONS" or (method == "GET_PARAMETER" and not request.body) or location is not None
-        fields = [("Public", "OPTIONS")] if method == "OPTIONS" else []
-        stated = request.headers.get("CSeq")
-        if stated is not None:
-            fields.insert(0, ("CSeq", stated))
-        status, reason = (200, "OK") if known else (501, "Not Implemented")
-        self._out.append(serialise(Response(status, reason, Headers(fields))))
-        return location
+        self._out.append(answer_to(request))
+        return _sends_on(request)
 
     def put(self, data: bytes) -> None:
         """Bytes that are no message: a packet of a channel."""
@@ -140,3 +137,20 @@ class Exchange:
         out = b"".join(self._out)
         self._out.clear()
         return out
+
+
+def answer_to(request: Request) -> bytes:
+    """What a request of the device's is answered with."""
+    method = request.method
+    known = method == "OPTIONS" or (method == "GET_PARAMETER" and not request.body) or _sends_on(request) is not None
+    fields = [("Public", "OPTIONS")] if method == "OPTIONS" else []
+    stated = request.headers.get("CSeq")
+    if stated is not None:
+        fields.insert(0, ("CSeq", stated))
+    status, reason = (200, "OK") if known else (501, "Not Implemented")
+    return serialise(Response(status, reason, Headers(fields)))
+
+
+def _sends_on(request: Request) -> str | None:
+    """Where a device sends us to."""
+    return request.headers.get("Location") if request.method == "REDIRECT" else None

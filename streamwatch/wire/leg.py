@@ -20,6 +20,7 @@ from streamwatch.wire.sdp import SessionDescription, VideoTrack
 from streamwatch.wire.transport import Agreed
 from streamwatch.wire.upkeep import Datagram, Upkeep
 from streamwatch.wire.url import Address
+from streamwatch.wire.warm import Warm
 
 
 class Leg:
@@ -46,6 +47,7 @@ class Leg:
         "set_up",
         "track_url",
         "upkeep",
+        "warm",
     )
 
     def __init__(self, auth: Authenticator, user_agent: str, address: Address, name: Callable[[], str]) -> None:
@@ -57,6 +59,7 @@ class Leg:
         self.set_up = False  # a session is open
         self.refused = False  # a transport, here
         self.hung_up = False  # the device, behind a challenge
+        self.warm = False  # it began with SETUP: what fails here proves nothing
         self.renewed = False  # a session that the device did not know any more
         self.patient_until: float | None = None
         self.track_url = self.play_url = address.url
@@ -90,6 +93,14 @@ class Leg:
         base = sdp.base_url(origin, url, *called)
         self.track_url = sdp.control_url(origin, base, track.control, called)
         self.play_url = sdp.control_url(origin, base, description.control, called)
+
+    def recall(self, warm: Warm, ask: Ask) -> None:
+        """Instead of OPTIONS and DESCRIBE: what an earlier look was told."""
+        self.warm = True
+        self.media = Media(warm.track, ask.max_pixels, ask.max_media_bytes)
+        self.profile = warm.track.profile
+        self.track_url, self.play_url = warm.addresses(self.address.url)
+        self.upkeep = Upkeep([warm.keepalive])
 
     def agree(self, agreed: Agreed) -> None:
         """SETUP is answered, and the transport is one that we can do."""

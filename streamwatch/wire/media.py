@@ -92,6 +92,14 @@ class Media:
         return self._track
 
     @property
+    def self_contained(self) -> bool:
+        """Whether pictures come with all that is needed to decode them, and nothing of the description is."""
+        found = self.depacketiser
+        if isinstance(found, Pictures):
+            return found.is_self_contained
+        return isinstance(found, PsDepacketiser) or not self._track.parameter_sets
+
+    @property
     def ssrc(self) -> int | None:
         """Whose packets are taken; before the first the one that was announced, or None."""
         if self._reorder is not None:

@@ -19,6 +19,7 @@ from streamwatch.wire.missing import blamed, no_data, no_keyframe
 from streamwatch.wire.redirect import Route
 from streamwatch.wire.refusals import METHODS
 from streamwatch.wire.url import parse_address
+from streamwatch.wire.warm import Warm, learnt, usable
 
 
 class Outcome:
@@ -43,6 +44,7 @@ class Outcome:
         self.timings_ms: dict[str, float] = {}  # of the steps of the latest connection
         self.progress = 0
         self.parted = False  # after `farewell`: the peer answered it, or closed
+        self._parting = False  # farewell was said
         self.redial = False
         self.wants_ports = False
         self.hastened = False  # for the shell to take back
@@ -58,12 +60,18 @@ class Outcome:
             credentials, address.origin, cnonce, allow_basic=ask.allow_basic, withheld=ask.withheld
         )
         self.auth = self._at_home  # for whom we talk to
-        # who wants TLS gets no pictures by UDP in the clear, unless that is what was asked for
-        by_tls = ask.transport is Transport.AUTO and address.origin.scheme == "rtsps"
-        self._attempts = Attempts(Transport.TCP if by_tls else ask.transport, ask.prefer)
+        self._attempts = self._first_attempts()
+        self._warm = usable(ask, self._attempts.current)
+        self.warm_held: bool | None = None if self._warm is None else True
+        self._warm_until = inf
         self._hung_up = False  # behind a challenge, which is answered in the next connection
         self._earlier_bytes = 0
         self._leg = Leg(self.auth, ask.user_agent, address, cnonce)
+
+    @property
+    def leg(self) -> Leg:
+        """The latest connection: for who goes on in it."""
+        return self._leg
 
     @property
     def url(self) -> str:
@@ -93,9 +101,11 @@ class Outcome:
     @property
     def due(self) -> float | None:
         """When `tick` wants to be called; None as long as nothing but the peer matters."""
-        if self.step is not Step.FIRST_KEYFRAME or self.finished or self.redial:
+        if self.finished or self.redial:
             return None
-        due = self._leg.due
+        due = self._leg.due if self.step is Step.FIRST_KEYFRAME else inf
+        if self._leg.warm:
+            due = min(due, self._warm_until)
         return due if due < inf else None
 
     @property
@@ -141,8 +151,43 @@ class Outcome:
 
     def abort(self, error: LookError) -> None:
         """The shell's own bad news (refused, reset, our own limit): the failure, unless the look is settled."""
-        self._leg.set_up = False
+        self._leg.set_up = self._leg.warm = False
         self._fail(error)
+
+    # ---- the warm way
+
+    @property
+    def warm(self) -> Warm | None:
+        """What the next look at this camera may skip; None: forget, or nothing was learnt."""
+        leg = self._leg
+        media, upkeep = leg.media, leg.upkeep
+        if self.keyframe is None or self.failure is not None or media is None or upkeep is None:
+            return None
+        if leg.warm:
+            return self._ask.warm
+        if self.transport not in (Transport.TCP.value, Transport.UDP.value) or self._route.told:
+            return None
+        if self._at_home.refusals or not media.self_contained:  # a login that needs two tries gets them
+            return None
+        urls = leg.track_url, leg.play_url
+        return learnt(self._ask, self.url, media.track, urls, Transport(self.transport), upkeep.method, self.server)
+
+    def _forget_warm(self) -> None:
+        """What was learnt does not hold any more: all is as if it had not been tried, but for the time."""
+        self._leg.warm = self.warm_held = False
+        self._warm = None
+        self._attempts = self._first_attempts()
+        self.keyframe = self.codec = self.width = self.height = self.transport = self.server = self.source = None
+        self.step = Step.OPTIONS
+        self.wants_ports = self.hastened = False
+        self.redial = True
+
+    def _first_attempts(self) -> Attempts:
+        """Which transports are asked for."""
+        # who wants TLS gets no pictures by UDP in the clear, unless that is what was asked for
+        ask = self._ask
+        by_tls = ask.transport is Transport.AUTO and self._route.address.origin.scheme == "rtsps"
+        return Attempts(Transport.TCP if by_tls else ask.transport, ask.prefer)
 
     # ---- what comes
 
@@ -174,6 +219,9 @@ class Outcome:
     def _fail(self, error: LookError) -> None:
         if self.finished:
             self.parted = True
+            return
+        if self._leg.warm:
+            self._forget_warm()
             return
         if self._leg.media is not None:
             self.codec = self._leg.media.codec

@@ -153,6 +153,11 @@ class RtspParser:
         """Bytes of the connection that are consumed, events and skipped ones."""
         return self._dropped + self._at
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that came is consumed, and nothing has begun that goes on."""
+        return self._head is None and not self._garbage and self._at >= len(self._buffer)
+
     def window(self) -> tuple[bytearray, int] | None:
         """The bytes at hand and where the next event begins in them, for the fast path; None within a message."""
         if self._head is not None or self._garbage or self._error is not None:

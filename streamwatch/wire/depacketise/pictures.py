@@ -111,6 +111,11 @@ class Pictures:
         raise NotImplementedError
 
     @property
+    def is_self_contained(self) -> bool:
+        """Whether parameter sets of every kind came in-band: those of the SDP are in force no more."""
+        return self._in_band == self._SETS
+
+    @property
     def state(self) -> State:
         """Where it stands."""
         return State.COMPLETE if self._done is not None else self._state

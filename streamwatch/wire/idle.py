@@ -1,0 +1,78 @@
+"""Stage 3, wire: an open connection in which nothing plays, asked now and then whether the device is still there.
+
+One exchange is OPTIONS and any well-formed answer. Most answers are short and come whole: those are read in passing.
+All others go through `RtspParser`, which knows every way to be odd.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from streamwatch.errors import LookError, Reason
+from streamwatch.wire.exchange import MAX_SERVER_REQUESTS, answer_to
+from streamwatch.wire.rtsp import Closed, Request, RtspParser, protocol_error
+
+MAX_PASSING: Final = 1024  # bytes of an answer that is read in passing; most have 100 to 300
+_PLAIN = re.compile(rb"RTSP/1\.0 [2-6][0-9]{2}(?: [^\x00-\x1f]*)?\r\n(?:[A-Za-z-]{1,64}:[^\x00-\x1f]*\r\n)*\r\n")
+
+
+class Idle:
+    """The questions of one connection, one at a time. `sequence` is the latest CSeq that was used in it."""
+
+    __slots__ = ("_asked", "_head", "_parser", "_served", "_tail", "sequence")
+
+    def __init__(self, url: str, user_agent: str, sequence: int = 0, *, session: str | None = None) -> None:
+        self.sequence = sequence
+        self._head = f"OPTIONS {url} RTSP/1.0\r\nCSeq: ".encode("latin-1")
+        named = "" if session is None else f"\r\nSession: {session}"
+        self._tail = f"\r\nUser-Agent: {user_agent}{named}\r\n\r\n".encode("latin-1")
+        self._asked = False
+        self._parser: RtspParser | None = None  # while something odd is being read
+        self._served = 0
+
+    def ask(self) -> bytes:
+        """A question to send. The one before needs no answer any more."""
+        self._asked = True
+        self.sequence += 1
+        return b"%b%d%b" % (self._head, self.sequence, self._tail)
+
+    def receive(self, data: bytes) -> tuple[bool, bytes]:
+        """Takes what arrived (b"": the peer closed): whether the question is answered, and what is to be sent now.
+
+        Raises LookError: net.reset where the peer closed, rtsp.protocol for what is no RTSP. The connection is of no
+        use then.
+        """
+        if (
+            self._parser is None
+            and self._asked
+            and len(data) <= MAX_PASSING
+            and b"\r\nCSeq: %d\r\n" % self.sequence in data
+            and _PLAIN.fullmatch(data) is not None
+            and (low := data.lower()).count(b"cseq:") == 1
+            and b"content-length" not in low
+        ):
+            self._asked = False
+            return True, b""
+        return self._read(data)
+
+    def _read(self, data: bytes) -> tuple[bool, bytes]:
+        parser = self._parser = self._parser or RtspParser()
+        parser.receive(data)
+        out: list[bytes] = []
+        answered = False
+        while (event := parser.next_event()) is not None:
+            if isinstance(event, Closed):
+                raise LookError(Reason.NET_RESET, "the peer closed the connection")
+            if isinstance(event, Request):
+                self._served += 1
+                if self._served > MAX_SERVER_REQUESTS:
+                    raise protocol_error(f"more than {MAX_SERVER_REQUESTS} requests from the device")
+                out.append(answer_to(event))
+            elif not isinstance(event, tuple) and event.status >= 200:
+                stated = event.headers.get("CSeq")
+                if self._asked and stated in {None, "0", str(self.sequence)}:
+                    self._asked, answered = False, True
+        if parser.is_empty:
+            self._parser = None
+        return answered, b"".join(out)

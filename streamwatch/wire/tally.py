@@ -1,0 +1,303 @@
+"""Stage 3, wire: the packets of a session that is watched, counted and not decoded: loss, bits, pictures, keyframes.
+
+`hop` is the fast way: over the bytes of an interleaved connection from packet to packet, of which it reads headers, and
+of the first ones of each picture the first bytes. It takes what is plain: the next number of the same source. All else
+it leaves to `packet`, the slow way, which takes one packet as the other parsers do. Both come to the same counts.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from streamwatch.wire import bitstream, bitstream_h265, ps
+from streamwatch.wire.depacketise.h264 import DON as DON_H264
+from streamwatch.wire.depacketise.h264 import FU_A, FU_B, STAP_A, STAP_B
+from streamwatch.wire.depacketise.h265 import AGGREGATION, DON, FRAGMENTATION, is_numbered
+from streamwatch.wire.rtp import FIXED_HEADER, Order, SequenceTracker, parse_rtp
+from streamwatch.wire.rtsp import FRAME_HEADER
+from streamwatch.wire.sdp import VideoTrack
+
+HEAD: Final = 64  # bytes of a payload that are looked into: a delimiter and the parameter sets of real cameras
+MAX_LATE: Final = 64  # packets behind the latest: a datagram that comes so late was under way, and is not lost
+
+_HEADERS: Final = FRAME_HEADER + FIXED_HEADER
+_WORDS: Final = struct.Struct("!IIQ")  # "$", channel, length; RTP's first 4 bytes; timestamp and source
+_PLAIN: Final = 0x80 << 24  # RTP version 2 and nothing else
+_MARKER: Final = 0x80 << 16
+_MAX_LENGTH: Final = 0xFFFF
+
+
+class Sight(Enum):
+    """What the first bytes of a packet tell of its picture."""
+
+    NOTHING = "nothing"  # the next packet may
+    OTHER = "other"  # it is no keyframe
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came in a stretch of time. `lost` was on the way to us, and not thrown away by our own machine."""
+
+    seconds: float = 0.0  # that a session was open
+    bytes: int = 0  # of RTP
+    packets: int = 0
+    lost: int = 0
+    pictures: int = 0
+    keyframes: int = 0
+    keyframe_gaps: int = 0  # from one keyframe to the next
+    keyframe_gaps_s: float = 0.0  # all of them
+    longest_gap_s: float = 0.0  # from one picture to the next, also where that has not come yet
+
+    def __add__(self, later: Seen) -> Seen:
+        """Of two stretches."""
+        return Seen(
+            self.seconds + later.seconds,
+            self.bytes + later.bytes,
+            self.packets + later.packets,
+            self.lost + later.lost,
+            self.pictures + later.pictures,
+            self.keyframes + later.keyframes,
+            self.keyframe_gaps + later.keyframe_gaps,
+            self.keyframe_gaps_s + later.keyframe_gaps_s,
+            max(self.longest_gap_s, later.longest_gap_s),
+        )
+
+
+class Tally:
+    """One session's counts from `now` on (seconds, monotonic). `tracker` follows its sequence numbers.
+
+    A picture is a timestamp of its own. A keyframe is a picture with a parameter set of its sequence, or with a slice
+    that needs no other picture.
+    """
+
+    __slots__ = (
+        "_base",
+        "_begun",
+        "_decided",
+        "_from",
+        "_gap",
+        "_gaps",
+        "_gaps_s",
+        "_keyframe_at",
+        "_look",
+        "_payload_type",
+        "_timestamp",
+        "bytes",
+        "keyframes",
+        "packets",
+        "picture_at",
+        "pictures",
+        "tracker",
+    )
+
+    def __init__(self, track: VideoTrack, tracker: SequenceTracker, now: float, channel: int = 0) -> None:
+        self.tracker = tracker
+        self.bytes = self.packets = self.pictures = self.keyframes = 0
+        self.picture_at = now  # when the latest began
+        self._look = _look_of(track)
+        self._payload_type = track.payload_type
+        self._base = 0x24 << 24 | channel << 16
+        self._timestamp = -1
+        self._decided = True  # whether the present picture is a keyframe; of the first one we saw no begin
+        self._keyframe_at: float | None = None
+        self._gaps = 0
+        self._gaps_s = 0.0
+        self._gap = 0.0
+        self._begun = now
+        self._from = (0, 0, tracker.lost, 0, 0)
+
+    def packet(self, data: bytes, now: float, *, in_order: bool = True) -> Sight:
+        """One packet of our channel or port. Not `in_order`: datagrams come as they come."""
+        self.bytes += len(data)
+        packet = parse_rtp(data)
+        if packet is None:
+            return Sight.NOTHING
+        tracker = self.tracker
+        if packet.payload_type != self._payload_type:
+            tracker.pass_over(packet)
+            return Sight.NOTHING
+        if tracker.next(packet) is Order.DROP:
+            if not in_order:
+                self._late(packet.sequence, packet.ssrc)
+            return Sight.NOTHING
+        self.packets += 1
+        if packet.timestamp != self._timestamp:
+            self._picture(packet.timestamp, now)
+        return Sight.OTHER if self._decided else self._sees(self._look(packet.payload[:HEAD]), now)
+
+    def hop(self, buffer: bytearray, at: int, end: int, now: float, *, wanted: bool = False) -> int:
+        """Takes packets of our channel from `at` on, where one begins; gives where the first begins that is left.
+
+        That may lie behind `end`: of a packet whose first bytes are there the rest says nothing. A packet that begins
+        a keyframe is left where one is `wanted`.
+        """
+        expected, source = self.tracker.position()
+        if expected < 0:
+            return at
+        unpack, base, number = _WORDS.unpack_from, self._base, _PLAIN | self._payload_type << 16
+        numbered, same = number | expected, self._timestamp << 32 | source
+        decided = self._decided
+        begin, last, taken = at, end - _HEADERS, 0
+        while at <= last:
+            word, first, clock = unpack(buffer, at)
+            length = word - base
+            if first == numbered and clock == same and decided and FIXED_HEADER <= length <= _MAX_LENGTH:
+                pass
+            elif (
+                first | _MARKER != numbered | _MARKER
+                or clock & 0xFFFFFFFF != source
+                or not FIXED_HEADER <= length <= _MAX_LENGTH
+            ):
+                break
+            elif not decided or clock != same:
+                stop = at + FRAME_HEADER + (length if length < FIXED_HEADER + HEAD else FIXED_HEADER + HEAD)
+                if stop > end:
+                    break
+                sight = self._look(bytes(buffer[at + _HEADERS : stop]))
+                if sight is Sight.KEY and wanted:
+                    break
+                if clock != same:
+                    same = clock
+                    self._picture(clock >> 32, now)
+                self._sees(sight, now)
+                decided = self._decided
+            at += length + FRAME_HEADER
+            taken += 1
+            numbered += 1
+            if not numbered & 0xFFFF:
+                numbered = number
+        if taken:
+            self.tracker.advance(taken)
+            self.packets += taken
+            self.bytes += at - begin - taken * FRAME_HEADER
+        return at
+
+    def take(self, now: float, dropped: int = 0) -> Seen:
+        """What came since it was last asked; our own machine has thrown `dropped` of it away."""
+        counts = (self.bytes, self.packets, self.tracker.lost, self.pictures, self.keyframes)
+        size, packets, lost, pictures, keyframes = (
+            value - before for value, before in zip(counts, self._from, strict=True)
+        )
+        seen = Seen(
+            seconds=now - self._begun,
+            bytes=size,
+            packets=packets,
+            lost=max(0, lost - dropped),
+            pictures=pictures,
+            keyframes=keyframes,
+            keyframe_gaps=self._gaps,
+            keyframe_gaps_s=self._gaps_s,
+            longest_gap_s=max(self._gap, now - self.picture_at),
+        )
+        self._from, self._begun = counts, now
+        self._gaps, self._gaps_s, self._gap = 0, 0.0, 0.0
+        return seen
+
+    def _picture(self, timestamp: int, now: float) -> None:
+        gap = now - self.picture_at
+        if gap > self._gap:
+            self._gap = gap
+        self.picture_at = now
+        self._timestamp = timestamp
+        self._decided = False
+        self.pictures += 1
+
+    def _sees(self, sight: Sight, now: float) -> Sight:
+        if sight is not Sight.NOTHING:
+            self._decided = True
+        if sight is Sight.KEY:
+            self.keyframes += 1
+            if self._keyframe_at is not None:
+                self._gaps += 1
+                self._gaps_s += now - self._keyframe_at
+            self._keyframe_at = now
+        return sight
+
+    def _late(self, sequence: int, source: int) -> None:
+        expected, known = self.tracker.position()
+        if source == known and 1 < (expected - sequence) & 0xFFFF <= MAX_LATE and self.tracker.lost:
+            self.tracker.lost -= 1
+            self.packets += 1
+
+
+# ---- what the first bytes of a payload tell, a function a codec
+
+
+def _of_h264(kind: int) -> Sight:
+    if kind in {bitstream.SPS, bitstream.SLICE_IDR}:
+        return Sight.KEY
+    return Sight.OTHER if 0 < kind < bitstream.SLICE_IDR else Sight.NOTHING
+
+
+def _h264(head: bytes) -> Sight:
+    kind = head[0] & 0x1F if head else 0
+    if kind in {FU_A, FU_B}:
+        return _of_h264(head[1] & 0x1F) if len(head) > 1 else Sight.NOTHING
+    if kind in {STAP_A, STAP_B}:
+        return _aggregate(head, 1 if kind == STAP_A else 1 + DON_H264, 0, lambda byte: _of_h264(byte & 0x1F))
+    return _of_h264(kind)
+
+
+def _of_h265(kind: int) -> Sight:
+    if kind in {bitstream_h265.VPS, bitstream_h265.SPS} or bitstream_h265.BLA_W_LP <= kind <= bitstream_h265.CRA:
+        return Sight.KEY
+    return Sight.OTHER if kind <= bitstream_h265.LAST_SLICE else Sight.NOTHING
+
+
+def _h265(head: bytes, further: int = 0) -> Sight:
+    if len(head) <= bitstream_h265.HEADER:
+        return Sight.NOTHING
+    kind = bitstream_h265.kind_of(head)
+    if kind == FRAGMENTATION:
+        return _of_h265(head[bitstream_h265.HEADER] & 0x3F)
+    if kind == AGGREGATION:
+        first = bitstream_h265.HEADER + (DON if further else 0)
+        return _aggregate(head, first, further, lambda byte: _of_h265(byte >> 1 & 0x3F))
+    return _of_h265(kind)
+
+
+def _aggregate(head: bytes, at: int, further: int, of: Callable[[int], Sight]) -> Sight:
+    """Units from `at` on, each behind its size of two bytes, all but the first behind `further` bytes as well."""
+    while at + 2 < len(head):
+        sight = of(head[at + 2])
+        if sight is not Sight.NOTHING:
+            return sight
+        at += 2 + (head[at] << 8 | head[at + 1]) + further
+    return Sight.NOTHING
+
+
+def _program_stream(head: bytes) -> Sight:
+    """A pack that begins with a system header, or with a map, is a keyframe's (GB/T 28181 annex C)."""
+    if not head.startswith(bitstream.START_CODE[1:] + bytes((ps.PACK,))) or len(head) < _PACK_HEADER:
+        return Sight.NOTHING
+    at = _PACK_HEADER + (head[_PACK_HEADER - 1] & 0x07)  # clause 2.5.3.3: stuffing
+    following = head[at : at + ps.CODE]
+    if len(following) < ps.CODE or not following.startswith(bitstream.START_CODE[1:]):
+        return Sight.NOTHING
+    return Sight.KEY if following[-1] in {_SYSTEM_HEADER, ps.MAP} else Sight.OTHER
+
+
+def _jpeg(head: bytes) -> Sight:
+    """Every picture is one."""
+    return Sight.KEY if head else Sight.NOTHING
+
+
+_PACK_HEADER: Final = 14  # bytes, clause 2.5.3.3 of ISO/IEC 13818-1
+_SYSTEM_HEADER: Final = 0xBB
+_LOOKS: Final[dict[str, Callable[[bytes], Sight]]] = {
+    "h264": _h264,
+    "h265": _h265,
+    "mjpeg": _jpeg,
+    "ps": _program_stream,
+}
+
+
+def _look_of(track: VideoTrack) -> Callable[[bytes], Sight]:
+    if track.codec == "h265" and is_numbered(track.fmtp):
+        return lambda head: _h265(head, 1)
+    return _LOOKS.get(track.codec, lambda _: Sight.NOTHING)
