@@ -128,6 +128,10 @@ class Exchange:
         self._out.append(answer_to(request))
         return _sends_on(request)
 
+    def forgive(self) -> None:
+        """A session that is watched goes on for months: what a device may send too much of is counted anew."""
+        self._strays = self._server_requests = 0
+
     def put(self, data: bytes) -> None:
         """Bytes that are no message: a packet of a channel."""
         self._out.append(data)

@@ -89,6 +89,10 @@ class Feedback:
         if self._report_at == inf:
             self._report_at = now + rtcp.REPORT_INTERVAL_S
 
+    def satisfied(self) -> None:
+        """The keyframe came, and the session goes on: no more are asked for."""
+        self._requests = None
+
     def is_over(self, now: float) -> bool:
         """Whether the device has ended the stream: it said so, and nothing came since."""
         if now < self._over_at:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from streamwatch.wire import bitstream, bitstream_h265, ps
 from streamwatch.wire.depacketise.h264 import DON as DON_H264
 from streamwatch.wire.depacketise.h264 import FU_A, FU_B, STAP_A, STAP_B
-from streamwatch.wire.depacketise.h265 import AGGREGATION, DON, FRAGMENTATION, is_numbered
+from streamwatch.wire.depacketise.h265 import AGGREGATION, DON, DON_DIFFERENCE, FRAGMENTATION, is_numbered
 from streamwatch.wire.rtp import FIXED_HEADER, Order, SequenceTracker, parse_rtp
 from streamwatch.wire.rtsp import FRAME_HEADER
 from streamwatch.wire.sdp import VideoTrack
@@ -25,18 +24,19 @@ HEAD: Final = 64  # bytes of a payload that are looked into: a delimiter and the
 MAX_LATE: Final = 64  # packets behind the latest: a datagram that comes so late was under way, and is not lost
 
 _HEADERS: Final = FRAME_HEADER + FIXED_HEADER
-_WORDS: Final = struct.Struct("!IIQ")  # "$", channel, length; RTP's first 4 bytes; timestamp and source
+_WORDS: Final = struct.Struct("!QQ")  # "$", channel, length, RTP's first 4 bytes; timestamp and source
 _PLAIN: Final = 0x80 << 24  # RTP version 2 and nothing else
 _MARKER: Final = 0x80 << 16
 _MAX_LENGTH: Final = 0xFFFF
+_FAR_FROM_ROUND: Final = 0xE000  # a sequence number behind which one read's packets cannot go round: 64 KB of 16 bytes
 
 
-class Sight(Enum):
-    """What the first bytes of a packet tell of its picture."""
+# What the first bytes of a packet tell of its picture. Plain numbers: it is asked for every packet of some pictures.
+NOTHING: Final = 0  # the next packet may
+OTHER: Final = 1  # it is no keyframe
+KEY: Final = 2
 
-    NOTHING = "nothing"  # the next packet may
-    OTHER = "other"  # it is no keyframe
-    KEY = "key"
+_Look = Callable[[bytes | bytearray, int, int], int]  # a buffer, and from where to where in it a payload's head is
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +111,26 @@ class Tally:
         self._begun = now
         self._from = (0, 0, tracker.lost, 0, 0)
 
-    def packet(self, data: bytes, now: float, *, in_order: bool = True) -> Sight:
-        """One packet of our channel or port. Not `in_order`: datagrams come as they come."""
+    def packet(self, data: bytes, now: float, *, in_order: bool = True) -> int:
+        """One packet of ours: what it tells of its picture. Not `in_order`: datagrams, in any order."""
         self.bytes += len(data)
         packet = parse_rtp(data)
         if packet is None:
-            return Sight.NOTHING
+            return NOTHING
         tracker = self.tracker
         if packet.payload_type != self._payload_type:
             tracker.pass_over(packet)
-            return Sight.NOTHING
+            return NOTHING
         if tracker.next(packet) is Order.DROP:
             if not in_order:
                 self._late(packet.sequence, packet.ssrc)
-            return Sight.NOTHING
+            return NOTHING
         self.packets += 1
         if packet.timestamp != self._timestamp:
             self._picture(packet.timestamp, now)
-        return Sight.OTHER if self._decided else self._sees(self._look(packet.payload[:HEAD]), now)
+        return (
+            OTHER if self._decided else self._sees(self._look(packet.payload, 0, min(HEAD, len(packet.payload))), now)
+        )
 
     def hop(self, buffer: bytearray, at: int, end: int, now: float, *, wanted: bool = False) -> int:
         """Takes packets of our channel from `at` on, where one begins; gives where the first begins that is left.
@@ -140,37 +142,45 @@ class Tally:
         if expected < 0:
             return at
         unpack, base, number = _WORDS.unpack_from, self._base, _PLAIN | self._payload_type << 16
-        numbered, same = number | expected, self._timestamp << 32 | source
-        decided = self._decided
+        same, decided = self._timestamp << 32 | source, self._decided
         begin, last, taken = at, end - _HEADERS, 0
+        stride = 0
+        run = following = -1  # the first words of the next packet, if it is like the one before
         while at <= last:
-            word, first, clock = unpack(buffer, at)
-            length = word - base
-            if first == numbered and clock == same and decided and FIXED_HEADER <= length <= _MAX_LENGTH:
-                pass
-            elif (
-                first | _MARKER != numbered | _MARKER
-                or clock & 0xFFFFFFFF != source
+            front, clock = unpack(buffer, at)
+            if front == following and clock == same:
+                following += 1
+                at += stride
+                continue
+            taken += following - run
+            run = following = -1
+            length = (front >> 32) - base
+            numbered = number | (expected + taken & 0xFFFF)
+            if (
+                (front | _MARKER) & 0xFFFFFFFF != numbered | _MARKER
                 or not FIXED_HEADER <= length <= _MAX_LENGTH
+                or clock & 0xFFFFFFFF != source
             ):
                 break
-            elif not decided or clock != same:
+            if clock != same or not decided:
                 stop = at + FRAME_HEADER + (length if length < FIXED_HEADER + HEAD else FIXED_HEADER + HEAD)
                 if stop > end:
                     break
-                sight = self._look(bytes(buffer[at + _HEADERS : stop]))
-                if sight is Sight.KEY and wanted:
+                sight = self._look(buffer, at + _HEADERS, stop)
+                if sight == KEY and wanted:
                     break
                 if clock != same:
                     same = clock
                     self._picture(clock >> 32, now)
-                self._sees(sight, now)
+                if sight:
+                    self._sees(sight, now)
                 decided = self._decided
-            at += length + FRAME_HEADER
+            stride = length + FRAME_HEADER
+            at += stride
             taken += 1
-            numbered += 1
-            if not numbered & 0xFFFF:
-                numbered = number
+            if decided and numbered & 0xFFFF < _FAR_FROM_ROUND:
+                run = following = front + 1
+        taken += following - run
         if taken:
             self.tracker.advance(taken)
             self.packets += taken
@@ -207,10 +217,9 @@ class Tally:
         self._decided = False
         self.pictures += 1
 
-    def _sees(self, sight: Sight, now: float) -> Sight:
-        if sight is not Sight.NOTHING:
-            self._decided = True
-        if sight is Sight.KEY:
+    def _sees(self, sight: int, now: float) -> int:
+        self._decided = sight != NOTHING
+        if sight == KEY:
             self.keyframes += 1
             if self._keyframe_at is not None:
                 self._gaps += 1
@@ -227,77 +236,86 @@ class Tally:
 
 # ---- what the first bytes of a payload tell, a function a codec
 
-
-def _of_h264(kind: int) -> Sight:
-    if kind in {bitstream.SPS, bitstream.SLICE_IDR}:
-        return Sight.KEY
-    return Sight.OTHER if 0 < kind < bitstream.SLICE_IDR else Sight.NOTHING
-
-
-def _h264(head: bytes) -> Sight:
-    kind = head[0] & 0x1F if head else 0
-    if kind in {FU_A, FU_B}:
-        return _of_h264(head[1] & 0x1F) if len(head) > 1 else Sight.NOTHING
-    if kind in {STAP_A, STAP_B}:
-        return _aggregate(head, 1 if kind == STAP_A else 1 + DON_H264, 0, lambda byte: _of_h264(byte & 0x1F))
-    return _of_h264(kind)
-
-
-def _of_h265(kind: int) -> Sight:
-    if kind in {bitstream_h265.VPS, bitstream_h265.SPS} or bitstream_h265.BLA_W_LP <= kind <= bitstream_h265.CRA:
-        return Sight.KEY
-    return Sight.OTHER if kind <= bitstream_h265.LAST_SLICE else Sight.NOTHING
+_H264: Final = tuple(  # by nal_unit_type
+    KEY if kind in {bitstream.SPS, bitstream.SLICE_IDR} else OTHER if 0 < kind < bitstream.SLICE_IDR else NOTHING
+    for kind in range(32)
+)
+_H265_SETS: Final = frozenset({bitstream_h265.VPS, bitstream_h265.SPS})
+_H265: Final = tuple(
+    KEY
+    if kind in _H265_SETS or bitstream_h265.BLA_W_LP <= kind <= bitstream_h265.CRA
+    else OTHER
+    if kind <= bitstream_h265.LAST_SLICE
+    else NOTHING
+    for kind in range(64)
+)
 
 
-def _h265(head: bytes, further: int = 0) -> Sight:
-    if len(head) <= bitstream_h265.HEADER:
-        return Sight.NOTHING
-    kind = bitstream_h265.kind_of(head)
+def _h264(data: bytes | bytearray, at: int, end: int) -> int:
+    if at >= end:
+        return NOTHING
+    kind = data[at] & 0x1F
+    if kind in (FU_A, FU_B):
+        return _H264[data[at + 1] & 0x1F] if at + 1 < end else NOTHING
+    if kind in (STAP_A, STAP_B):
+        at += 1 if kind == STAP_A else 1 + DON_H264
+        while at + 2 < end:
+            if sight := _H264[data[at + 2] & 0x1F]:
+                return sight
+            at += 2 + (data[at] << 8 | data[at + 1])
+        return NOTHING
+    return _H264[kind]
+
+
+def _h265(data: bytes | bytearray, at: int, end: int, further: int = 0) -> int:
+    """`further` bytes stand before each unit of an aggregate but the first."""
+    if at + bitstream_h265.HEADER >= end:
+        return NOTHING
+    kind = data[at] >> 1 & 0x3F
     if kind == FRAGMENTATION:
-        return _of_h265(head[bitstream_h265.HEADER] & 0x3F)
+        return _H265[data[at + bitstream_h265.HEADER] & 0x3F]
     if kind == AGGREGATION:
-        first = bitstream_h265.HEADER + (DON if further else 0)
-        return _aggregate(head, first, further, lambda byte: _of_h265(byte >> 1 & 0x3F))
-    return _of_h265(kind)
+        at += bitstream_h265.HEADER + (DON if further else 0)
+        while at + 2 < end:
+            if sight := _H265[data[at + 2] >> 1 & 0x3F]:
+                return sight
+            at += 2 + (data[at] << 8 | data[at + 1]) + further
+        return NOTHING
+    return _H265[kind]
 
 
-def _aggregate(head: bytes, at: int, further: int, of: Callable[[int], Sight]) -> Sight:
-    """Units from `at` on, each behind its size of two bytes, all but the first behind `further` bytes as well."""
-    while at + 2 < len(head):
-        sight = of(head[at + 2])
-        if sight is not Sight.NOTHING:
-            return sight
-        at += 2 + (head[at] << 8 | head[at + 1]) + further
-    return Sight.NOTHING
+def _h265_numbered(data: bytes | bytearray, at: int, end: int) -> int:
+    return _h265(data, at, end, DON_DIFFERENCE)
 
 
-def _program_stream(head: bytes) -> Sight:
+def _program_stream(data: bytes | bytearray, at: int, end: int) -> int:
     """A pack that begins with a system header, or with a map, is a keyframe's (GB/T 28181 annex C)."""
-    if not head.startswith(bitstream.START_CODE[1:] + bytes((ps.PACK,))) or len(head) < _PACK_HEADER:
-        return Sight.NOTHING
+    head = bytes(data[at:end])
+    if len(head) < _PACK_HEADER or not head.startswith(_PACK):
+        return NOTHING
     at = _PACK_HEADER + (head[_PACK_HEADER - 1] & 0x07)  # clause 2.5.3.3: stuffing
     following = head[at : at + ps.CODE]
     if len(following) < ps.CODE or not following.startswith(bitstream.START_CODE[1:]):
-        return Sight.NOTHING
-    return Sight.KEY if following[-1] in {_SYSTEM_HEADER, ps.MAP} else Sight.OTHER
+        return NOTHING
+    return KEY if following[-1] in (_SYSTEM_HEADER, ps.MAP) else OTHER
 
 
-def _jpeg(head: bytes) -> Sight:
+def _jpeg(data: bytes | bytearray, at: int, end: int) -> int:  # noqa: ARG001
     """Every picture is one."""
-    return Sight.KEY if head else Sight.NOTHING
+    return KEY if at < end else NOTHING
 
 
+def _unknown(data: bytes | bytearray, at: int, end: int) -> int:  # noqa: ARG001
+    return NOTHING
+
+
+_PACK: Final = bitstream.START_CODE[1:] + bytes((ps.PACK,))
 _PACK_HEADER: Final = 14  # bytes, clause 2.5.3.3 of ISO/IEC 13818-1
 _SYSTEM_HEADER: Final = 0xBB
-_LOOKS: Final[dict[str, Callable[[bytes], Sight]]] = {
-    "h264": _h264,
-    "h265": _h265,
-    "mjpeg": _jpeg,
-    "ps": _program_stream,
-}
+_LOOKS: Final[dict[str, _Look]] = {"h264": _h264, "h265": _h265, "mjpeg": _jpeg, "ps": _program_stream}
 
 
-def _look_of(track: VideoTrack) -> Callable[[bytes], Sight]:
+def _look_of(track: VideoTrack) -> _Look:
     if track.codec == "h265" and is_numbered(track.fmtp):
-        return lambda head: _h265(head, 1)
-    return _LOOKS.get(track.codec, lambda _: Sight.NOTHING)
+        return _h265_numbered
+    return _LOOKS.get(track.codec, _unknown)
