@@ -78,6 +78,7 @@ class _Unit:
     village: int
     interval_s: int
     cameras: list[Camera]
+    tickets: tuple[Ticket, ...] | None = None  # of all of them in order, made when first due: they stay as they are
 
 
 @dataclass(slots=True)
@@ -175,7 +176,7 @@ class Planner:
             due_us += late * interval_us
             heapq.heappush(self._patrol, (due_us + interval_us, key))
             window_s = self.policy.window(unit.interval_s)
-            tickets = self._tickets(self._willing(unit.cameras, due_us), window_s)
+            tickets = self._patrol_tickets(unit, window_s, due_us)
             if tickets:
                 name = f"{unit.village}:{unit.interval_s}:{self.policy.depth}:{due_us}"
                 rounds.append(self._round(name, unit.village, due_us, window_s, 0, tickets))
@@ -241,6 +242,14 @@ class Planner:
         interval_us = interval_s * US
         phase = phase_us(village, interval_s)
         return now_us + (phase - now_us) % interval_us
+
+    def _patrol_tickets(self, unit: _Unit, window_s: float, due_us: int) -> tuple[Ticket, ...]:
+        if unit.tickets is None:
+            unit.tickets = self._tickets(unit.cameras, window_s)
+        if not self._access:
+            return unit.tickets
+        willing = {camera.id for camera in self._willing(unit.cameras, due_us)}
+        return tuple(ticket for ticket in unit.tickets if ticket.camera in willing)
 
     def _willing(self, cameras: Sequence[Camera], due_us: int) -> Iterable[Camera]:
         for camera in cameras:

@@ -49,8 +49,7 @@ class Run(NamedTuple):
     to_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(NamedTuple):
     """A stretch [from_us, to_us) that was booked for the first time: for counters that are never revised."""
 
     camera: int
@@ -88,6 +87,22 @@ def advance(standing: Standing | None, camera: int, opinion: Opinion, at_us: int
     Two segments that abut and are equal can follow each other in `closed` of two calls (a state that a single look
     showed between two gaps has no length); `assemble` joins them.
     """
+    if (
+        standing is not None
+        and standing.pending is None
+        and opinion.state is standing.state
+        and opinion.reason == standing.reason
+        and opinion.blame is standing.blame
+        and 0 < at_us - standing.last_us <= grace_us
+    ):  # as before, as nearly every look finds it: what `advance_fully` says of it, for a tenth of its cost
+        number, dimension, state, last_us = standing.camera, standing.dimension, standing.state, standing.last_us
+        moved = Standing(number, dimension, state, standing.reason, standing.blame, standing.since_us, at_us)
+        return Advance(moved, booked=(Booked(number, dimension, state, last_us, at_us),))
+    return advance_fully(standing, camera, opinion, at_us, grace_us)
+
+
+def advance_fully(standing: Standing | None, camera: int, opinion: Opinion, at_us: int, grace_us: int) -> Advance:
+    """`advance` by the rules alone."""
     seen = Kind(opinion.state, opinion.reason, opinion.blame)
     if standing is None:
         return Advance(_afresh(camera, opinion, at_us, since_us=at_us), changed=True)

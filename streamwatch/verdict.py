@@ -126,6 +126,10 @@ _DEPTHS: Final = {  # the dimensions that a look of this depth asks about
     Depth.PICTURE: (REACH, STREAM, PICTURE),
     Depth.RECORD: (),
 }
+_ALL_UP: Final = {
+    depth: tuple(Opinion(dimension, State.UP) for dimension in asked if dimension != PICTURE)
+    for depth, asked in _DEPTHS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +149,18 @@ def judge(attributed: Attributed, policy: Policy, present: frozenset[str] = froz
     """
     look = attributed.look
     if _failed_in_our_decoder(attributed):
-        up = [Opinion(dimension, State.UP) for dimension in _DEPTHS[look.depth] if dimension != PICTURE]
-        return Verdict(look.camera, look.started_us, tuple(up))
+        return Verdict(look.camera, look.started_us, _ALL_UP[look.depth])
     void = attributed.void or (look.reason if look.reason is not None and BOOKING[look.reason] is _VOID else None)
     if void is not None:
         return Verdict(look.camera, look.started_us, void=void)
-    opinions = [_reach_or_stream(attributed, policy, asked) for asked in _DEPTHS[look.depth] if asked != PICTURE]
+    if look.reason is None:
+        opinions = _ALL_UP[look.depth]
+    else:
+        asked = [dimension for dimension in _DEPTHS[look.depth] if dimension != PICTURE]
+        opinions = tuple(_reach_or_stream(attributed, look.reason, policy, dimension) for dimension in asked)
     if look.depth is Depth.PICTURE:
-        opinions += _picture(look, policy, present)
-    return Verdict(look.camera, look.started_us, tuple(opinions))
+        opinions += tuple(_picture(look, policy, present))
+    return Verdict(look.camera, look.started_us, opinions)
 
 
 def _failed_in_our_decoder(attributed: Attributed) -> bool:
@@ -180,10 +187,7 @@ def faults_of(look: Look, policy: Policy) -> tuple[str, ...]:
     return tuple(name for name in FAULTS if name in found and found[name].present)
 
 
-def _reach_or_stream(attributed: Attributed, policy: Policy, dimension: str) -> Opinion:
-    reason = attributed.look.reason
-    if reason is None:
-        return Opinion(dimension, State.UP)
+def _reach_or_stream(attributed: Attributed, reason: Reason, policy: Policy, dimension: str) -> Opinion:
     row = BOOKING[reason]
     state = row.reach if dimension == REACH else row.stream
     if state is State.UP:

@@ -55,6 +55,20 @@ def story(history: History, now: int, grace: int = GRACE) -> list[tuple[int, int
     return [(segment.from_us, segment.to_us, segment.state, segment.reason) for segment in found]
 
 
+@given(st.lists(st.tuples(st.sampled_from([1, 9, 10, 11, 0, -1]), st.integers(0, 5)), max_size=12))
+@settings(max_examples=200)
+def test_as_before_says_what_the_rules_say(looks: list[tuple[int, int]]) -> None:
+    """The short way for a look that finds everything as it was gives the very values that all the rules give."""
+    seen = [saw(UP), saw(UP, "net.reset"), saw(DOWN, "net.timeout"), saw(DOWN, "net.timeout", 1)]
+    seen += [saw(UNKNOWN, "rtsp.auth"), saw(DOWN, "net.timeout", 0, 3)]
+    standing, at = None, 50
+    for later, which in looks:
+        at += later
+        quick = timeline.advance(standing, CAMERA, seen[which], at, GRACE)
+        assert quick == timeline.advance_fully(standing, CAMERA, seen[which], at, GRACE)
+        standing = quick.standing
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[History, int]:
     """Looks with gaps, blips, confirmations, unknowns, late ones, and evidence that reaches back; and now."""

@@ -13,7 +13,7 @@ import msgspec
 from streamwatch.model.standing import Standing
 
 
-class CameraLive(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class CameraLive(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """One camera now. `void` is the reason (ours.*) of its latest look when that look did not count."""
 
     camera: int

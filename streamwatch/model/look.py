@@ -48,7 +48,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Measurement(msgspec.Struct, frozen=True, array_like=True):
+class Measurement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One number about one picture. `valid=False` with a `why` (e.g. no_detail) means: this cannot be judged here."""
 
     name: str
@@ -57,7 +57,7 @@ class Measurement(msgspec.Struct, frozen=True, array_like=True):
     why: str | None = None
 
 
-class Look(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Look(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """What one look at one camera found. The key (camera, depth, started_us) is given once, when the look begins."""
 
     camera: int

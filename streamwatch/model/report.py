@@ -16,7 +16,7 @@ Mask = tuple[float, float, float, float]
 """A rectangle of the picture that nobody may see: left, top, right, bottom, each from 0 (left, top) to 1."""
 
 
-class Credentials(msgspec.Struct, frozen=True, array_like=True):
+class Credentials(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A camera's user name and password, on their way to the looker only. Blind in repr; never logged."""
 
     username: str
@@ -26,7 +26,7 @@ class Credentials(msgspec.Struct, frozen=True, array_like=True):
         return "Credentials(***)"
 
 
-class Ticket(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Ticket(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """One camera to look at, within a round."""
 
     camera: int
@@ -48,7 +48,7 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     masks: tuple[Mask, ...] = ()  # blackened in it before it leaves the decoder
 
 
-class Round(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Round(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """A village's cameras, due together at a depth. `attempt` 0 is the patrol's; 1, 2 … confirm a bad look."""
 
     v: int = WIRE_VERSION
@@ -62,7 +62,7 @@ class Round(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     tickets: tuple[Ticket, ...] = ()
 
 
-class Canary(msgspec.Struct, frozen=True, array_like=True):
+class Canary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether a target that is not a camera answered: does *our* path work?"""
 
     name: str
@@ -70,7 +70,7 @@ class Canary(msgspec.Struct, frozen=True, array_like=True):
     at_us: int
 
 
-class Health(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Health(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """How the looker itself was doing, at one end of a round."""
 
     at_us: int
@@ -81,7 +81,7 @@ class Health(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     open_sessions: int = 0
 
 
-class Report(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """What a looker found, in parts: `part` counts from 0 within the round, `last` closes it."""
 
     v: int = WIRE_VERSION

@@ -13,7 +13,7 @@ PICTURE = "picture"
 FAULT_PREFIX = "fault."
 
 
-class Pending(msgspec.Struct, frozen=True, array_like=True):
+class Pending(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A change for the worse that its confirming looks have not repeated often enough yet."""
 
     state: State
@@ -24,7 +24,7 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     count: int  # looks that showed it
 
 
-class Standing(msgspec.Struct, frozen=True, array_like=True):
+class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The open segment of one dimension: `state` since `since_us`, last seen so at `last_us`."""
 
     camera: int

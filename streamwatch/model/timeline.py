@@ -17,7 +17,7 @@ class Origin(StrEnum):
     MADE_UP = "made_up"
 
 
-class Segment(msgspec.Struct, frozen=True, array_like=True):
+class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Half open [from_us, to_us), UTC microseconds, to_us > from_us. For picture, up is intact and down defective."""
 
     camera: int

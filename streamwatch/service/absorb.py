@@ -19,8 +19,10 @@ from streamwatch.model.report import Report
 from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM, Standing
 from streamwatch.model.timeline import Segment
 from streamwatch.model.verdict import Attributed, Verdict
+from streamwatch.schedule import GRACE_INTERVALS, US
+from streamwatch.service.holding import RoundKey
 from streamwatch.store.batch import RoundLook
-from streamwatch.store.rounds import Mark
+from streamwatch.store.rounds import Mark, span_us
 from streamwatch.timeline import Booked, advance
 from streamwatch.verdict import Policy, judge
 
@@ -48,6 +50,7 @@ class Absorbed:
     standings: dict[tuple[int, str], Standing] = field(default_factory=dict)  # to be written
     observations: list[tuple[int, str, int, bytes]] = field(default_factory=list)  # camera, depth, started_us, Look
     lines: list[RoundLook] = field(default_factory=list)
+    ended: list[RoundKey] = field(default_factory=list)  # rounds that brought their last Report
     booked: list[Booked] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
     moved: dict[int, dict[str, Standing]] = field(default_factory=dict)  # every camera's standings from now on
@@ -63,6 +66,8 @@ def absorb(
 ) -> Absorbed:
     """Blame, verdict and timeline for every look, in the order of their beginnings. Unknown cameras are passed over."""
     out = Absorbed()
+    reports = list(reports)
+    out.ended = [RoundKey(report.village, report.depth.value, report.vantage) for report in reports if report.last]
     looks = [(attributed, report) for report in reports for attributed in attribute(report)]
     looks.sort(key=lambda entry: entry[0].look.started_us)
     for attributed, report in looks:
@@ -90,7 +95,7 @@ def _take(
     if verdict.void is not None:
         out.live[look.camera] = msgspec.structs.replace(before, void=verdict.void.value, void_us=look.started_us)
         out.observations.append(_observation(look))
-        out.lines.append(_line(report, look, Mark.OWN_ROW))
+        out.lines.append(_line(report, look, Mark.OWN_ROW, grace_us))
         out.judged.append(Judged(attributed, verdict, report.attempt, pending=False, late=False, blips=0))
         return
     changed: set[str] = set()
@@ -121,7 +126,7 @@ def _take(
     if changed or late:
         out.observations.append(_observation(look))
     if asked:  # a look that is told twice must not rewrite its place in the round
-        out.lines.append(_line(report, look, mark))
+        out.lines.append(_line(report, look, mark, grace_us))
     pending = any(current[name].pending is not None for name in asked)
     out.judged.append(Judged(attributed, verdict, report.attempt, pending=pending, late=late, blips=blips))
     if asked:
@@ -141,7 +146,7 @@ def _absent_so_far(dimension: str, picture: Standing | None) -> Standing | None:
     return Standing(picture.camera, dimension, State.UP, None, None, picture.since_us, picture.last_us)
 
 
-def _line(report: Report, look: Look, mark: Mark) -> RoundLook:
+def _line(report: Report, look: Look, mark: Mark, grace_us: int) -> RoundLook:
     """The look's place in its round's packed line."""
     return RoundLook(
         village=report.village,
@@ -153,6 +158,7 @@ def _line(report: Report, look: Look, mark: Mark) -> RoundLook:
         started_us=look.started_us,
         keyframe_ms=look.timings_ms.get(Step.FIRST_KEYFRAME),
         mark=mark,
+        span_us=span_us(int(grace_us / GRACE_INTERVALS) // US),
     )
 
 

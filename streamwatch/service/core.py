@@ -28,6 +28,7 @@ from streamwatch.service.absorb import Absorbed, Judged, absorb
 from streamwatch.service.commit import Committer
 from streamwatch.service.lookers import Lookers
 from streamwatch.store.stays import EVER, Stay, whereabouts
+from streamwatch.timeline import Booked
 from streamwatch.uptime import Interval, within
 from streamwatch.verdict import Policy
 
@@ -35,6 +36,7 @@ GROUP_S: Final = 0.25  # looks wait this long for company in one commit: an fsyn
 GROUP_LOOKS: Final = 500
 INBOX_REPORTS: Final = 4096  # past this lookers wait: the patrol slows down, nothing is dropped
 TICK_S: Final = 0.25
+STEPS: Final = frozenset(step.value for step in Step)
 VISIT_SPARE_S: Final = 10.0  # beyond the look's own deadline: queueing, decoding, commit
 
 log = structlog.get_logger(__name__)
@@ -244,20 +246,8 @@ class Service:
             self.planner.settled(camera)
 
     def _count(self, absorbed: Absorbed) -> None:
-        add = self.counters.add
-        for booked in absorbed.booked:
-            if booked.dimension != STREAM or (camera := self.inventory.cameras.get(booked.camera)) is None:
-                continue
-            for number, stretch in self._served(camera, Interval(booked.from_us, booked.to_us)):
-                village = self.inventory.villages[number]
-                region = self.inventory.regions[village.region].name
-                whole_us = stretch.to_us - stretch.from_us
-                excluded_us = sum(b - a for a, b in within(self.maintenance.get(camera.id, ()), stretch))
-                if excluded_us:
-                    add("streamwatch_village_excluded_seconds_total", excluded_us / US, region, village.code)
-                if whole_us > excluded_us:
-                    metric = f"streamwatch_village_{booked.state.value}_seconds_total"
-                    add(metric, (whole_us - excluded_us) / US, region, village.code)
+        self._count_time(absorbed.booked)
+        add, observe = self.counters.add, self.counters.observe
         for judged in absorbed.judged:
             look = judged.attributed.look
             reason = look.reason.value if look.reason is not None else ""
@@ -269,9 +259,31 @@ class Service:
                 add("streamwatch_dropped_total", 1, "late_look")
             if judged.blips:
                 add("streamwatch_blips_total", judged.blips)
-            for step in Step:
-                if (took := look.timings_ms.get(step.value)) is not None:
-                    self.counters.observe("streamwatch_probe_step_seconds", took / 1000, step.value)
+            for step, took_ms in look.timings_ms.items():
+                if step in STEPS:
+                    observe("streamwatch_probe_step_seconds", took_ms / 1000, step)
+
+    def _count_time(self, booked: Iterable[Booked]) -> None:
+        """Adds camera-seconds to their villages, each microsecond once."""
+        sums_us: dict[tuple[str, int], int] = {}
+        for one in booked:
+            if one.dimension != STREAM or (camera := self.inventory.cameras.get(one.camera)) is None:
+                continue
+            plain = camera.id not in self.maintenance and camera.id not in self.stays
+            if plain and camera.removed_us is None and camera.installed_us <= one.from_us:
+                key = (one.state.value, camera.village)  # as nearly every look: nothing is to be cut
+                sums_us[key] = sums_us.get(key, 0) + one.seconds_us
+                continue
+            for village, stretch in self._served(camera, Interval(one.from_us, one.to_us)):
+                excluded_us = sum(b - a for a, b in within(self.maintenance.get(camera.id, ()), stretch))
+                whole_us = stretch.to_us - stretch.from_us
+                for name, took_us in (("excluded", excluded_us), (one.state.value, whole_us - excluded_us)):
+                    sums_us[name, village] = sums_us.get((name, village), 0) + took_us
+        for (name, number), sum_us in sums_us.items():
+            if sum_us > 0:
+                found = self.inventory.villages[number]
+                region = self.inventory.regions[found.region].name
+                self.counters.add(f"streamwatch_village_{name}_seconds_total", sum_us / US, region, found.code)
 
     def _served(self, camera: Camera, stretch: Interval) -> Iterator[tuple[int, Interval]]:
         """The part of a stretch in which the camera was in service, and in which village: each microsecond once."""

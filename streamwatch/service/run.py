@@ -19,7 +19,7 @@ import structlog
 
 import streamwatch
 from streamwatch.access.accounts import ensure_administrator
-from streamwatch.clock import SystemClock
+from streamwatch.clock import Clock, SystemClock
 from streamwatch.datadir import DataDir
 from streamwatch.errors import ConfigError
 from streamwatch.health import LoopLag
@@ -43,6 +43,7 @@ from streamwatch.store.timeline import load_standings
 
 PULSE_S: Final = 1.0
 READY_POLL_S: Final = 0.1
+LAST_WRITE_S: Final = 3.0  # of the 15 s that an end may take
 
 log = structlog.get_logger(__name__)
 
@@ -119,6 +120,7 @@ async def run(
             committer=committer,
             rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, guards nothing
         )
+        stack.push_async_callback(_write_held, committer, clock)  # after the loops and the lookers have ended
         commands = Commands(service, writer, sealer, settings.schedule.interval_s)
         service.restore(standings)
         await commands.load()
@@ -132,7 +134,13 @@ async def run(
         stack.push_async_callback(service.lookers.aclose)
         tasks = [
             asyncio.create_task(work)
-            for work in (lag.run(), service.absorb_forever(), service.plan_forever(), _pulse(server, environ))
+            for work in (
+                lag.run(),
+                service.absorb_forever(),
+                service.plan_forever(),
+                committer.write_held_forever(clock),
+                _pulse(server, environ),
+            )
         ]
         stack.push_async_callback(_cancel, tasks)
         _start_lookers(service, settings, config, environ, in_one_process=in_one_process)
@@ -252,6 +260,13 @@ async def _readyz(host: str, port: int) -> bool:
         return b" 200 " in await reader.readline()
     finally:
         writer.close()
+
+
+async def _write_held(committer: Committer, clock: Clock) -> None:
+    """What rounds that were under way had seen as before; a store that cannot write now does not hold up the end."""
+    with contextlib.suppress(TimeoutError, StoreError):
+        async with asyncio.timeout(LAST_WRITE_S):
+            await committer.write_held(clock.utc_us(), everything=True)
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -5,13 +5,14 @@ The caller gives the transaction (`async with writer.begin() as conn`); when tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from sqlalchemy import TextClause, and_, bindparam, select, text
+from sqlalchemy import BindParameter, Select, TextClause, and_, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from streamwatch.model.look import Depth
@@ -37,6 +38,7 @@ class RoundLook(NamedTuple):
     started_us: int
     keyframe_ms: float | None
     mark: int
+    span_us: int = HOUR_US  # how long the row is that holds it: `rounds.span_us` of its camera's interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +96,23 @@ OBSERVATION_BODY: Final = select(observation.c.body).where(
         observation.c.started_us == bindparam("started_us"),
     )
 )
-HOUR_BODY: Final = select(round_hour.c.body).where(
+_villages: Final[BindParameter[Any]] = bindparam("villages", expanding=True)
+HOUR_BODIES: Final = select(round_hour.c.village, round_hour.c.body).where(
     and_(
-        round_hour.c.village == bindparam("village"),
+        round_hour.c.village.in_(_villages),
         round_hour.c.depth == bindparam("depth"),
         round_hour.c.vantage == bindparam("vantage"),
         round_hour.c.hour_us == bindparam("hour_us"),
     )
 )
-LAST_SEEN_BODY: Final = select(last_seen.c.body).where(
+LAST_SEEN_BODIES: Final = select(last_seen.c.village, last_seen.c.body).where(
     and_(
-        last_seen.c.village == bindparam("village"),
+        last_seen.c.village.in_(_villages),
         last_seen.c.depth == bindparam("depth"),
         last_seen.c.vantage == bindparam("vantage"),
     )
 )
+_BY_ROUND: Final = itemgetter(0, 1, 2, 3, 4)  # village, depth, vantage, due_us, attempt
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -144,47 +148,60 @@ async def _conflicts(conn: AsyncConnection, rows: list[dict[str, Any]]) -> int:
 
 
 async def _write_rounds(conn: AsyncConnection, looks: Sequence[RoundLook]) -> int:
-    """Adds looks to the packed hours of their groups; tells how many found no room."""
+    """Adds looks to the packed rows of their villages; tells how many found no room.
+
+    Villages that share depth, vantage and hour are read in one statement: a statement costs more than a row.
+    """
     unpacked = 0
     hours: list[dict[str, Any]] = []
     lasts: list[dict[str, Any]] = []
-    for group, rounds in _grouped(looks):
-        key = {"village": group[0], "depth": group[1], "vantage": group[2]}
-        last = await _packed(conn, LAST_SEEN_BODY, key)
-        fresh = PackedHour()
-        for hour_us, members in groupby(rounds, key=lambda one: one[0] // HOUR_US * HOUR_US):
-            row = {**key, "hour_us": hour_us}
-            packed = await _packed(conn, HOUR_BODY, row)
-            for due_us, attempt, seen in members:
-                if not packed.add(due_us, attempt, seen):
-                    unpacked += len(seen)
-                fresh.add(due_us, attempt, seen)
-            hours.append({**row, "body": packed.encode()})
-        lasts.append({**key, "body": last.last(fresh).encode()})
+    by_hour: dict[tuple[str, str, int], dict[int, list[RoundLook]]] = {}
+    by_last: dict[tuple[str, str], dict[int, list[RoundLook]]] = {}
+    for look in sorted(looks, key=_BY_ROUND):
+        hour_us = look.due_us // look.span_us * look.span_us
+        row, last = (look.depth.value, look.vantage, hour_us), (look.depth.value, look.vantage)
+        by_hour.setdefault(row, {}).setdefault(look.village, []).append(look)
+        by_last.setdefault(last, {}).setdefault(look.village, []).append(look)
+    for (depth, vantage, hour_us), members in by_hour.items():
+        key = {"depth": depth, "vantage": vantage, "hour_us": hour_us}
+        bodies = await _bodies(conn, HOUR_BODIES, key, members)
+        for village, mine in members.items():
+            packed = _unpacked(bodies, village)
+            unpacked += sum(len(seen) for due, seen in _rounds(mine) if not packed.add(*due, seen))
+            hours.append({**key, "village": village, "body": packed.encode()})
+    for (depth, vantage), members in by_last.items():
+        key = {"depth": depth, "vantage": vantage}
+        bodies = await _bodies(conn, LAST_SEEN_BODIES, key, members)
+        for village, mine in members.items():
+            fresh = PackedHour()
+            for due, seen in _rounds(mine):
+                fresh.add(*due, seen)
+            lasts.append({**key, "village": village, "body": _unpacked(bodies, village).last(fresh).encode()})
     await _execute(conn, _ROUND_HOURS, hours)
     await _execute(conn, _LAST_SEEN, lasts)
     return unpacked
 
 
-def _grouped(looks: Sequence[RoundLook]) -> Iterator[tuple[tuple[int, str, str], list[tuple[int, int, list[Seen]]]]]:
-    """Looks by (village, depth, vantage), then by (due, attempt), all in order."""
-
-    def group(look: RoundLook) -> tuple[int, str, str]:
-        return (look.village, look.depth.value, look.vantage)
-
-    def round_key(look: RoundLook) -> tuple[int, int]:
-        return (look.due_us, look.attempt)
-
-    for key, members in groupby(sorted(looks, key=lambda one: (*group(one), *round_key(one))), key=group):
-        rounds = [
-            (*due, [Seen(one.camera, one.started_us, one.keyframe_ms, Mark(one.mark)) for one in seen])
-            for due, seen in groupby(members, key=round_key)
-        ]
-        yield key, rounds
+def _rounds(looks: Iterable[RoundLook]) -> Iterator[tuple[tuple[int, int], list[Seen]]]:
+    """Looks of one village, in order, by (due, attempt)."""
+    for due, members in groupby(looks, key=lambda one: (one.due_us, one.attempt)):
+        yield due, [Seen(one.camera, one.started_us, one.keyframe_ms, Mark(one.mark)) for one in members]
 
 
-async def _packed(conn: AsyncConnection, statement: Any, key: dict[str, Any]) -> PackedHour:
-    body = (await conn.execute(statement, key)).scalar_one_or_none()
+async def _bodies(
+    conn: AsyncConnection, statement: Select[Any], key: dict[str, Any], villages: Iterable[int]
+) -> dict[int, bytes]:
+    """The packed rows of those villages that there are."""
+    found: dict[int, bytes] = {}
+    wanted = [*villages]
+    for at in range(0, len(wanted), MAX_ROWS):
+        rows = await conn.execute(statement, {**key, "villages": wanted[at : at + MAX_ROWS]})
+        found.update((village, body) for village, body in rows)
+    return found
+
+
+def _unpacked(bodies: Mapping[int, bytes], village: int) -> PackedHour:
+    body = bodies.get(village)
     return PackedHour() if body is None else PackedHour.decode(body)
 
 

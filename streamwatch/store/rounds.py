@@ -1,5 +1,7 @@
 """Stage 9: one hour of a village's looks in one row of at most 1.5 bytes a look. Pure packing, no SQL.
 
+An hour at the default interval and longer ones; `span_us` says how much of it where rounds come quicker.
+
 The design speaks of a row a day. A row is rewritten with every round: twelve times an hour here, 288 times as a day's.
 At 30 cameras an hour is about 0.5 KB and a day 11 KB, so a day's row costs 288 x 5.5 KB = 1.6 MB of rewriting a village
 and day, an hour's 24 x 12 x 0.25 KB = 72 KB. The price is 23 more rosters of some 40 bytes: 0.1 bytes a look.
@@ -23,6 +25,8 @@ from streamwatch.store.varint import Reader, put_signed, put_unsigned
 
 VERSION: Final = 1
 HOUR_US: Final = 3_600_000_000
+SPANS_S: Final = (300, 600, 900, 1_800, 3_600)  # how long one row may be; each divides the next hour
+ROUNDS_A_ROW: Final = 12  # at least, so that roster and head stay under 0.2 bytes a look, as an hour's at 300 s
 HALF_US: Final = 500_000  # precision of a look's beginning
 KEYFRAME_STEP_MS: Final = 5.0  # step k of the scale is [5 x 2^(k-1), 5 x 2^k) ms; 0: there was none
 KEYFRAME_STEPS: Final = 15  # from under 10 ms to 82 s and more; a look has 60 s at most
@@ -39,6 +43,15 @@ _WINDOW_BITS: Final = -12  # 4 KiB, without header and checksum
 _MEMORY_LEVEL: Final = 5
 
 Bytes = NDArray[np.uint8]
+
+
+def span_us(interval_s: int) -> int:
+    """How long a row is of cameras at that interval: the shortest span with ROUNDS_A_ROW rounds, at most an hour.
+
+    A row is written again with each round: at 20 s an hour's row would hold 180 rounds, which costs more than the look.
+    """
+    fitting = (span_s for span_s in SPANS_S if span_s >= ROUNDS_A_ROW * interval_s)
+    return next(fitting, SPANS_S[-1]) * 2 * HALF_US
 
 
 class Mark(IntEnum):
@@ -191,10 +204,16 @@ class PackedHour:
         return hour
 
 
-def _place(due_us: int, look: Seen) -> Place:
-    half_s = min((look.started_us - due_us) // HALF_US, _FURTHEST)
+def half_s_of(due_us: int, camera: int, started_us: int) -> int:
+    """Half seconds from the round's due time to a look's beginning. Raises ValueError where it began hours before."""
+    half_s = min((started_us - due_us) // HALF_US, _FURTHEST)
     if half_s <= _ABSENT:
-        raise ValueError(f"a look of camera {look.camera} began {-half_s // 2} s before its round was due")
+        raise ValueError(f"a look of camera {camera} began {-half_s // 2} s before its round was due")
+    return half_s
+
+
+def _place(due_us: int, look: Seen) -> Place:
+    half_s = half_s_of(due_us, look.camera, look.started_us)
     step = 0
     if look.keyframe_ms is not None:
         step = 1

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamwatch.store import rounds
-from streamwatch.store.rounds import HALF_US, MAX_ROUNDS, Mark, PackedHour, Seen
+from streamwatch.store.rounds import HALF_US, HOUR_US, MAX_ROUNDS, Mark, PackedHour, Seen, span_us
 
 S = 1_000_000
 DUE = 1_795_000_000 * S + 123_457
@@ -222,3 +222,13 @@ def test_every_shortened_row_is_refused() -> None:
     for cut in range(len(whole)):
         with pytest.raises(ValueError):
             list(PackedHour.decode(whole[:cut]))
+
+
+SPANS = [(5, 300), (20, 300), (26, 600), (60, 900), (300, 3600), (7200, 3600)]
+
+
+@pytest.mark.parametrize(("interval_s", "span_s"), SPANS)
+def test_a_row_is_as_long_as_a_dozen_rounds(interval_s: int, span_s: int) -> None:
+    """At least twelve rounds where an hour has them; rows never lie across an hour."""
+    assert span_us(interval_s) == span_s * 1_000_000
+    assert HOUR_US % span_us(interval_s) == 0

@@ -378,7 +378,7 @@ async def test_maintenance_of_a_village_covers_who_was_there_meanwhile(settled: 
 
 PARAMETERS = {
     "cameras": [1, 2], "camera": 1, "dimension": STREAM, "from_us": 1, "to_us": 9, "most": 5, "depth": "stream",
-    "started_us": 1, "village": 1, "vantage": "here", "hour_us": 0,
+    "started_us": 1, "villages": [1, 2], "vantage": "here", "hour_us": 0,
 }  # fmt: skip
 SCOPE = Scope(1)
 QUERIES = {
@@ -407,12 +407,12 @@ QUERIES = {
             "SEARCH maintenance USING INDEX ix_maintenance_village (village=?)",
         ],
     ),
-    "one hour": (
-        batch_module.HOUR_BODY,
+    "hours": (
+        batch_module.HOUR_BODIES,
         ["SEARCH round_hour USING PRIMARY KEY (village=? AND depth=? AND vantage=? AND hour_us=?)"],
     ),
-    "one last seen": (
-        batch_module.LAST_SEEN_BODY,
+    "last seen of a round": (
+        batch_module.LAST_SEEN_BODIES,
         ["SEARCH last_seen USING PRIMARY KEY (village=? AND depth=? AND vantage=?)"],
     ),
 }

@@ -1,0 +1,69 @@
+"""Round lines wait for their round to end: a village's row is written once a round, not once a Report. Pure.
+
+Only the lines wait. What a look changed (standings, segments, its own row) is in the commit of its Report. A crash so
+forgets that a camera was seen as before for the last HOLD_S at most; an orderly end writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from streamwatch.store.batch import RoundLook
+from streamwatch.store.rounds import half_s_of
+
+US: Final = 1_000_000
+HOLD_S: Final = 20.0  # of a round that goes on for a minute a third is written at a time
+MAX_HELD: Final = 50_000  # looks, 200 bytes each; 20 s of a city are 8,400. Past it all are written
+
+
+class RoundKey(NamedTuple):
+    """A round of one looker."""
+
+    village: int
+    depth: str
+    vantage: str
+
+
+class Holding:
+    """Lines by village, depth and looker, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._held: dict[RoundKey, list[RoundLook]] = {}
+        self._since_us: dict[RoundKey, int] = {}
+        self._ended: set[RoundKey] = set()
+        self._looks = 0
+
+    def __len__(self) -> int:
+        return self._looks
+
+    def add(self, lines: Iterable[RoundLook], ended: Iterable[RoundKey], now_us: int) -> None:
+        """Takes lines in; `ended` are rounds that brought their last Report. Raises ValueError, and takes nothing, for
+        a line that no row can hold."""
+        lines = list(lines)
+        for line in lines:
+            half_s_of(line.due_us, line.camera, line.started_us)
+        for line in lines:
+            key = RoundKey(line.village, line.depth.value, line.vantage)
+            held = self._held.get(key)
+            if held is None:
+                held = self._held[key] = []
+                self._since_us[key] = now_us
+            held.append(line)
+        self._looks += len(lines)
+        self._ended.update(key for key in ended if key in self._held)
+
+    def ripe(self, now_us: int, *, everything: bool = False) -> list[RoundLook]:
+        """Lines that are to be written now; they are held no longer."""
+        if everything or self._looks > MAX_HELD:
+            keys = [*self._held]
+        else:
+            late_us = now_us - int(HOLD_S * US)
+            keys = [key for key, since_us in self._since_us.items() if since_us <= late_us or key in self._ended]
+        found: list[RoundLook] = []
+        for key in keys:
+            found += self._held.pop(key)
+            del self._since_us[key]
+        self._ended.clear()
+        self._looks -= len(found)
+        return found
