@@ -17,6 +17,7 @@ from streamwatch.errors import Exit, StreamwatchError, UsageError
 BENCHMARKS = {
     "probe": "what one look costs, by depth, size and looks at once",
     "peers": "a picture look of ours beside PyAV, OpenCV, ffmpeg, GStreamer and bare decoding",
+    "floor": "decoding alone, and what our measures cost on top: what no look can cost less than",
     "patrol": "the whole service on 2,000 cameras for ten minutes: rhythm, memory, truth",
     "hostile": "healthy cameras' looks with and without a quarter of hostile ones beside them",
     "inventory": "126,000 cameras imported, and imported again",

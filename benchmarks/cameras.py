@@ -7,7 +7,7 @@ import csv
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,23 +21,48 @@ from streamwatch.model.report import Credentials
 from streamwatch.net.address import Guard
 from streamwatch.wire.conversation import Ask, Keyframe
 
-READY_S = 180.0  # rendering all scenes takes about 20 s; the cache makes it one
+READY_S = 300.0  # rendering all scenes takes a minute; the cache makes it one second
 END_S = 10.0
-SIZES = {"360p": "sub", "720p": "main"}  # the farm's streams: 640x360 and 1280x720
+SIZES = ("360p", "720p", "1080p")  # the farm's streams: 640x360, 1280x720 and 1920x1080
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """How a farm's streams are encoded: pictures a second, a key frame every so many of them, and a quantiser, or a
+    rate (of the 720p stream) instead."""
+
+    fps: int = 25
+    gop: int = 25
+    qp: int = 29
+    kbps: int | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """What tells the simulator."""
+        rate = [] if self.kbps is None else [f"--kbps={self.kbps}"]
+        return [f"--fps={self.fps}", f"--gop={self.gop}", f"--qp={self.qp}", *rate]
+
+
+CAMERA = Pictures()  # as cameras are set; key frames of about 20, 60 and 110 KB
+PATROL = Pictures(5, 10)  # the farm's own default: what a patrol sees of it costs the farm little
 
 
 @dataclass(frozen=True, slots=True)
 class FarmCamera:
-    """A camera of the farm: where it answers and as whom."""
+    """A camera of the farm: where it answers and as whom; `urls` by size, without credentials."""
 
     code: str
-    sub_url: str
-    main_url: str
+    urls: Mapping[str, str]
     credentials: Credentials
 
     def url(self, size: str) -> str:
         """The address of the stream of that size, without credentials."""
-        return self.main_url if SIZES[size] == "main" else self.sub_url
+        return self.urls[size]
+
+    @property
+    def sub_url(self) -> str:
+        """The smallest stream."""
+        return self.urls[SIZES[0]]
 
     @property
     def host(self) -> str:
@@ -61,16 +86,25 @@ class RunningFarm:
 
 
 @asynccontextmanager
-async def farm(count: int, cache: Path, villages: int = 1, udp: float = 0.0) -> AsyncIterator[RunningFarm]:
+async def farm(
+    count: int,
+    cache: Path,
+    villages: int = 1,
+    udp: float = 0.0,
+    pictures: Pictures = PATROL,
+    extra: Sequence[str] = (),
+) -> AsyncIterator[RunningFarm]:
     """`count` healthy cameras, for as long as the context lasts; clips are kept in `cache`.
 
     A village's cameras begin with the same scenes: the more villages, the fewer scenes there are to render.
     `udp` is the share that serves media as datagrams only: none where peers that know TCP are to see the same cameras.
+    `extra` are more arguments of the simulator.
     """
     with tempfile.TemporaryDirectory(prefix="streamwatch-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "streamwatch.simulator", f"--villages={villages}", f"--cameras={count}",
             f"--inventory={folder}", f"--log={folder}/farm.jsonl", f"--cache={cache}", f"--udp={udp}",
+            f"--sizes={','.join(SIZES)}", *pictures.arguments, *extra,
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -79,16 +113,20 @@ async def farm(count: int, cache: Path, villages: int = 1, udp: float = 0.0) -> 
                 ready = await process.stdout.readline()
                 if not ready:
                     raise BenchmarkError("the simulated farm could not start; what it said is above")
-            listed = _listed(Path(folder) / "cameras.csv")
+            listed = _listed(Path(folder))
             yield RunningFarm(process.pid, listed, json.loads(ready)["control"], Path(folder))
         finally:
             await ended(process, END_S)
 
 
-def _listed(path: Path) -> tuple[FarmCamera, ...]:
-    with path.open(encoding="utf-8", newline="") as file:
+def _listed(folder: Path) -> tuple[FarmCamera, ...]:
+    with (folder / "streams.csv").open(encoding="utf-8", newline="") as file:
+        urls: dict[str, dict[str, str]] = {}
+        for row in csv.DictReader(file):
+            urls.setdefault(row["code"], {})[row["size"]] = row["url"]
+    with (folder / "cameras.csv").open(encoding="utf-8", newline="") as file:
         return tuple(
-            FarmCamera(row["code"], row["sub_url"], row["url"], Credentials(row["username"], row["password"]))
+            FarmCamera(row["code"], urls[row["code"]], Credentials(row["username"], row["password"]))
             for row in csv.DictReader(file)
         )
 

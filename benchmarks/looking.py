@@ -24,6 +24,7 @@ from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 
 DEADLINE_MS = 20_000
+NUMBERS = 1_000_000  # cameras a size: a looker's memory of one stream is not that of another
 ROUNDS_AT_ONCE = 2  # so that the cameras of one round fill the slots that the last ones of the other leave
 
 
@@ -46,27 +47,30 @@ class Pass:
 class Bench:
     """A looker for every number of looks at once; they share the decoders."""
 
-    def __init__(self, cameras: Sequence[FarmCamera], pool: DecoderPool, apart: int) -> None:
+    def __init__(self, cameras: Sequence[FarmCamera], pool: DecoderPool, apart: Sequence[int]) -> None:
         self._cameras = cameras
         self._pool = pool
         self._apart = apart
         self._lookers: dict[int, Looker] = {}
 
-    async def looks(self, depth: Depth, size: str, at_once: int, rounds: int) -> Pass:
-        """Looks at every camera `rounds` times. Raises BenchmarkError where any look failed."""
+    async def looks(self, depth: Depth, size: str, at_once: int, rounds: int, *, cold: bool = False) -> Pass:
+        """Looks at every camera `rounds` times; `cold`: by a looker that remembers nothing of them.
+
+        Raises BenchmarkError where any look failed.
+        """
         seen: list[Look] = []
 
         async def keep(report: Report) -> None:
             seen.extend(report.looks)
 
-        looker = self._looker(at_once)
+        looker = self._made(at_once) if cold else self._looker(at_once)
         waiting = iter([self._round(depth, size, number) for number in range(rounds)])
 
         async def work() -> None:
             for order in waiting:
                 await looker.work(order, keep)
 
-        meter = CpuMeter([self._apart])
+        meter = CpuMeter(self._apart)
         begun = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(ROUNDS_AT_ONCE)))
         wall_s = time.perf_counter() - begun
@@ -88,7 +92,7 @@ class Bench:
         Measured with jobs that name no codec: they are read and unpacked whole, and then refused.
         """
         job = DecodeJob("none", data, None, 0)
-        meter = CpuMeter([self._apart])
+        meter = CpuMeter(self._apart)
         for _ in range(jobs):
             result = await self._pool.score(job)
             if result.failure is None or result.failure.reason is not Reason.MEDIA_UNSUPPORTED_CODEC:
@@ -97,17 +101,21 @@ class Bench:
 
     def _looker(self, at_once: int) -> Looker:
         if at_once not in self._lookers:
-            clock = SystemClock()
-            self._lookers[at_once] = Looker(
-                "bench", pool=self._pool, clock=clock, policy=LookerPolicy(looks_in_flight=at_once), guard=Guard(),
-                canaries=Canaries((), clock, 10.0), lag=LoopLag(clock),
-            )  # fmt: skip
+            self._lookers[at_once] = self._made(at_once)
         return self._lookers[at_once]
+
+    def _made(self, at_once: int) -> Looker:
+        clock = SystemClock()
+        return Looker(
+            "bench", pool=self._pool, clock=clock, policy=LookerPolicy(looks_in_flight=at_once), guard=Guard(),
+            canaries=Canaries((), clock, 10.0), lag=LoopLag(clock),
+        )  # fmt: skip
 
     def _round(self, depth: Depth, size: str, number: int) -> Round:
         tickets = tuple(
             Ticket(
-                camera=index, url=camera.url(size), stream=StreamKind(SIZES[size]), offset_ms=0,
+                camera=SIZES.index(size) * NUMBERS + index, url=camera.url(size), offset_ms=0,
+                stream=StreamKind.SUB if size == SIZES[0] else StreamKind.MAIN,
                 deadline_ms=DEADLINE_MS, host=camera.host, credentials=camera.credentials,
             )
             for index, camera in enumerate(self._cameras, 1)
@@ -119,8 +127,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(cameras: Sequence[FarmCamera], apart: int) -> AsyncIterator[Bench]:
-    """Decoders, one a core, and the lookers that use them; `apart` is the pid of the farm."""
+async def bench(cameras: Sequence[FarmCamera], *apart: int) -> AsyncIterator[Bench]:
+    """Decoders, one a core, and the lookers that use them; `apart` are the pids of farms."""
     pool = DecoderPool(workers=len(os.sched_getaffinity(0)), jail=JailMode.BEST_EFFORT)
     await pool.start()
     try:

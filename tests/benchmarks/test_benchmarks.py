@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import crowd, hostile, inventory, measure, patrol, peers, probe, show
+from benchmarks import crowd, floor, hostile, inventory, measure, patrol, peers, probe, rivals, show
+from benchmarks.cameras import FarmCamera
 from benchmarks.measure import BenchmarkError, CpuMeter, Result
 from streamwatch.errors import UsageError
+from streamwatch.model.report import Credentials
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,18 +42,62 @@ def shaped(result: Result) -> dict[str, Any]:
 
 def test_probe_names_its_figures(cache: Path) -> None:
     """The probe benchmark gives CPU by depth, one at a time and many at once, and the overhead of a look."""
-    found = shaped(probe.run(replace(probe.QUICK, cameras=2, runs=1, rounds=2, sizes=("360p",)), cache))
+    found = shaped(
+        probe.run(
+            replace(probe.QUICK, cameras=1, villages=1, runs=1, rounds=2, sizes=("360p",), large=("360p",)), cache
+        )
+    )
     wanted = {"us.reach.cpu_us", "us.stream_360p.cpu_ms", "us.picture_360p.cpu_ms", "look_overhead_us_360p"}
-    assert wanted | {"us.picture_360p.c1.looks_per_s"} <= set(found["figures"])
+    wanted |= {"us.picture_360p.c1.looks_per_s", "us.stream_360p.cold.cpu_ms", "look_overhead_us_360p_large"}
+    assert wanted <= set(found["figures"])
+    assert set(found["ratios"]) == {"us_over_floor_360p", "us_over_floor_360p_large"}
 
 
 def test_peers_are_measured_or_noted(cache: Path) -> None:
     """Each peer has its figure and ratio, or a note that names it: never a silent gap."""
-    found = shaped(peers.run(replace(peers.QUICK, cameras=2, runs=1, rounds=1, sizes=("360p",)), cache))
-    assert {"us.picture_360p.cpu_ms", "pyav.picture_360p.cpu_ms"} <= set(found["figures"])
-    assert {"pyav_over_us_360p", "pyav_default_over_us_360p", "us_over_floor_360p"} <= set(found["ratios"])
-    for peer in ("opencv", "ffmpeg", "ffprobe", "gstreamer"):
+    some = ("pyav", "pyav_c1", "opencv", "gstreamer", "ffmpeg", "ffprobe")
+    plan = replace(peers.QUICK, cameras=2, runs=1, rounds=1, sizes=("360p",), slow_sizes=("360p",), rivals=some)
+    found = shaped(peers.run(plan, cache))
+    assert {"us.picture_360p.cpu_ms", "pyav.picture_360p.cpu_ms", "score_360p.cpu_ms"} <= set(found["figures"])
+    wanted = {
+        "pyav_c1_over_us_360p",
+        "us_over_floor_360p",
+        "us_over_floor_plain_360p",
+        "looks_per_s_over_best_peer_360p",
+    }
+    assert wanted | {"looks_per_s_over_best_peer_360p"} <= set(found["ratios"])
+    for peer in some:
         assert f"{peer}_over_us_360p" in found["ratios"] or any(note.startswith(peer) for note in found["notes"]), peer
+    assert found["ratios"]["pyav_over_us_360p"] == pytest.approx(
+        found["figures"]["pyav.picture_360p.cpu_ms"]["median"] / found["figures"]["us.picture_360p.cpu_ms"]["median"],
+        rel=1e-2,
+    )
+
+
+async def test_a_rival_says_what_is_missing_and_where_it_failed() -> None:
+    """A library that is not here is a note; a look that brought no picture is told by its place in the order."""
+    nowhere = FarmCamera("1", {"360p": "rtsp://127.0.0.1:1/"}, Credentials("a", "b"))
+    async with rivals.field(("pyav", "ffprobe")) as (runners, _):
+        for runner in runners.values():
+            took = await runner.looks([nowhere, nowhere], "360p", 2)
+            assert (len(took.took_ms), sorted(index for index, _ in took.failed)) == (2, [0, 1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        patch.setattr(
+            rivals,
+            "RIVALS",
+            (rivals.Rival("opencv", "x", library="nothing"), rivals.Rival("ffmpeg", "y", "ffmpeg {url}")),
+        )
+        async with rivals.field() as (runners, notes):
+            assert not runners
+    assert [note.partition(":")[0] for note in notes] == ["opencv", "ffmpeg"]
+
+
+def test_the_floor_tells_decoding_from_scoring(cache: Path) -> None:
+    """The floor benchmark gives CPU to decode, by the product's options and by defaults, and to score."""
+    found = shaped(floor.run(replace(floor.QUICK, cameras=1, villages=1, runs=1, sizes=("360p",)), cache))
+    assert {"floor.decode_360p.cpu_ms", "floor.plain_360p.cpu_ms", "score_360p.cpu_ms"} <= set(found["figures"])
+    assert set(found["ratios"]) == {"score_over_decode_360p", "plain_over_decode_360p"}
 
 
 def test_inventory_counts_what_it_imported(cache: Path) -> None:
@@ -126,6 +172,6 @@ def test_the_command_knows_its_benchmarks() -> None:
     """A wrong name is wrong usage; the list of benchmarks names them all."""
     command = [sys.executable, "-m", "benchmarks"]
     helped = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert all(name in helped.stdout for name in ("probe", "peers", "inventory", "hostile"))
+    assert all(name in helped.stdout for name in ("probe", "peers", "floor", "inventory", "hostile"))
     wrong = subprocess.run([*command, "nothing"], cwd=ROOT, capture_output=True)
     assert wrong.returncode == 64
