@@ -23,7 +23,7 @@ from streamwatch.ingest.connection import Tape
 from streamwatch.ingest.session import Heard, Limits, converse
 from streamwatch.lockout import account_of
 from streamwatch.memory import Memory, waited_out
-from streamwatch.model.look import Depth, Look, Measurement
+from streamwatch.model.look import Depth, Look, Measurement, StreamKind
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
@@ -284,6 +284,9 @@ class Looker:
                 data=heard.keyframe.data,
                 previous=self._memory.fingerprint(ticket),
                 at_us=started_us,
+                stream=ticket.camera << 1 | (ticket.stream is StreamKind.SUB),
+                snapshot=ticket.snapshot,
+                masks=ticket.masks,
             )
             result = await self._pool.score(job)
             if result.failure is not None:

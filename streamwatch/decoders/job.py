@@ -1,4 +1,7 @@
-"""Stage 4's values, and how they cross the socket between pool and worker: 4 bytes of length, then msgpack."""
+"""Stage 4's values, and how they cross the socket between pool and worker: 4 bytes of length, then msgpack.
+
+A keyframe itself crosses in the worker's slot (`slot`); all messages but those about files are small.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,16 @@ from typing import Final
 
 import msgspec
 
-from streamwatch.decoders.recognise import FileError
 from streamwatch.errors import LookFailure
 from streamwatch.model.look import Measurement
+from streamwatch.model.report import Mask
 
 MAX_KEYFRAME_BYTES: Final = 4 * 2**20  # one access unit; a 4K intra picture at high quality is about 2 MiB
-MAX_MESSAGE_BYTES: Final = MAX_KEYFRAME_BYTES + 64 * 2**10  # the job around it: a fingerprint and a few numbers
+PADDING: Final = bytes(64)  # behind it: AV_INPUT_BUFFER_PADDING_SIZE, so far libavcodec reads on, and wants zeros
 MAX_CHUNK_BYTES: Final = 2**20  # of a file, in one answer to a worker
+MAX_SNAPSHOT_BYTES: Final = 256 * 2**10  # a JPEG of 640x360 has 20 to 60 KB, one of mere noise 200
+MAX_MASKS: Final = 32  # rectangles of one picture
+MAX_MESSAGE_BYTES: Final = MAX_CHUNK_BYTES + 64 * 2**10  # the largest: a piece of a file
 MAX_FRAMES: Final = 1_000  # scored in one clip: an hour at a keyframe every 4 s; above, the clip is thinned evenly
 THUMBNAIL_WIDTH: Final = 320
 THUMBNAIL_HEIGHT: Final = 180
@@ -23,18 +29,34 @@ MAX_TOLD_BYTES: Final = 3 * THUMBNAIL_WIDTH * THUMBNAIL_HEIGHT + 8 * 2**10  # a 
 LENGTH: Final = struct.Struct("!I")
 
 
-class DecodeJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """One keyframe to decode and score.
+class DecodeJob(msgspec.Struct, frozen=True):
+    """One keyframe to decode and score; what the pool takes.
 
     `data` is one access unit as an Annex B byte stream (start codes), with the parameter sets it needs in front, or one
     JPEG file, at most 4 MiB. `codec` is h264, h265 or mjpeg. `previous` is the fingerprint of the look before, or None.
-    `at_us` is the start of this look.
+    `at_us` is the start of this look. `stream` is any number that tells this stream from others: one that costs decoder
+    after decoder is left alone for a while. With `snapshot` the picture itself comes back too, small, as JPEG, black
+    where `masks` are (at most MAX_MASKS).
     """
 
     codec: str
     data: bytes
     previous: bytes | None
     at_us: int
+    stream: int | None = None
+    snapshot: bool = False
+    masks: tuple[Mask, ...] = ()
+
+
+class SlotJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """A DecodeJob as the worker is told of it: the keyframe is the first `size` bytes of its slot."""
+
+    codec: str
+    size: int
+    previous: bytes | None
+    at_us: int
+    snapshot: bool = False
+    masks: tuple[Mask, ...] = ()
 
 
 class DecodeResult(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -48,6 +70,7 @@ class DecodeResult(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     reference_us: int | None = None  # start of the look that same_textured compared with
     decode_ms: float = 0.0  # wall time in the worker
     score_ms: float = 0.0
+    snapshot: bytes | None = None  # a JPEG of at most MAX_SNAPSHOT_BYTES, where the job asked for one
 
 
 class FileJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -110,7 +133,6 @@ class FileResult:
     frames: tuple[Frame, ...] = ()
     keyframes: int = 0
     every: int = 1
-    unreadable: FileError | None = None
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
@@ -121,13 +143,13 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_job = msgspec.msgpack.Decoder(DecodeJob | FileJob).decode
+decode_job = msgspec.msgpack.Decoder(SlotJob | FileJob).decode
 decode_result = msgspec.msgpack.Decoder(DecodeResult).decode
 decode_told = msgspec.msgpack.Decoder(Want | Frame | FileDone).decode
 decode_hello = msgspec.msgpack.Decoder(Hello).decode
 
 
-def framed(value: DecodeJob | DecodeResult | FileJob | Want | Frame | FileDone | Hello) -> bytes:
+def framed(value: SlotJob | DecodeResult | FileJob | Want | Frame | FileDone | Hello) -> bytes:
     """The bytes that cross the socket. Raises ValueError above the cap, naming both sizes."""
     body = encode(value)
     if len(body) > MAX_MESSAGE_BYTES:
@@ -135,32 +157,30 @@ def framed(value: DecodeJob | DecodeResult | FileJob | Want | Frame | FileDone |
     return LENGTH.pack(len(body)) + body
 
 
-def read_exactly(fd: int, buffer: memoryview) -> bool:
-    """Fills `buffer` from a blocking descriptor; False where the other side closed first. Only readv(2) is needed."""
-    got = 0
-    while got < len(buffer):
-        count = os.readv(fd, [buffer[got:]])
-        if count == 0:
-            return False
-        got += count
-    return True
-
-
 def read_message(fd: int, buffer: bytearray) -> memoryview | None:
-    """One framed message into `buffer` (kept and grown up to the cap by the caller's reuse), or None at the end.
+    """One framed message from a blocking descriptor, by one readv(2) where it is as short as `buffer`; None at the end.
 
-    Raises ValueError for a length above the cap: the other side is not ours.
+    The other side speaks only when its last message was answered: nothing stands behind a message. `buffer` is grown
+    as far as the cap and kept by the caller. Raises ValueError for what does not keep to that: it is not ours.
     """
-    head = bytearray(LENGTH.size)
-    if not read_exactly(fd, memoryview(head)):
-        return None
-    (length,) = LENGTH.unpack(head)
-    if length > MAX_MESSAGE_BYTES:
-        raise ValueError(f"a message of {length} bytes is over the cap of {MAX_MESSAGE_BYTES}")
-    if len(buffer) < length:
-        buffer.extend(bytes(length - len(buffer)))
-    view = memoryview(buffer)[:length]
-    return view if read_exactly(fd, view) else None
+    if len(buffer) < LENGTH.size:
+        buffer.extend(bytes(LENGTH.size))
+    got, end = 0, LENGTH.size
+    while got < end:
+        with memoryview(buffer) as view:
+            count = os.readv(fd, [view[got:]])
+        if count == 0:
+            return None
+        got += count
+        if got >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(buffer)[0]
+            if end > LENGTH.size + MAX_MESSAGE_BYTES:
+                raise ValueError(f"a message of {end - LENGTH.size} bytes is over the cap of {MAX_MESSAGE_BYTES}")
+            if len(buffer) < end:
+                buffer.extend(bytes(end - len(buffer)))
+    if got > end:
+        raise ValueError(f"{got - end} bytes stand behind a message of {end}")
+    return memoryview(buffer)[LENGTH.size : end]
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -1,4 +1,7 @@
-"""Stage 4: the loop of one jailed decode worker: a job in, a result out, until the pool closes the socket."""
+"""Stage 4: the loop of one jailed decode worker: a job in, a result out, until the pool closes the socket.
+
+A keyframe lies in the slot, and is decoded where it lies; the pool writes no other one there before it has the result.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,15 @@ from typing import Final
 
 import numpy as np
 
-from streamwatch.decoders import jail
+from streamwatch.decoders import jail, slot, snapshot
 from streamwatch.decoders.codec import Codecs
 from streamwatch.decoders.file_worker import answer_file
 from streamwatch.decoders.job import (
     LENGTH,
-    DecodeJob,
+    PADDING,
     DecodeResult,
     Hello,
+    SlotJob,
     decode_job,
     framed,
     read_message,
@@ -28,7 +32,7 @@ from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.quality import score
 
 # Address space a worker may add to what it has at its first breath. An 8.9 Mpx picture takes about 55 MiB to decode,
-# its scoring 10 MiB, a message 4 MiB twice; twice that for what malloc keeps. Resident it stays far below.
+# its scoring 10 MiB; more than twice that for what contexts and malloc keep. Resident it stays far below.
 HEADROOM_BYTES: Final = 160 * 2**20
 MAX_DESCRIPTOR: Final = 4096  # the zygote starts with the descriptors it was given and opens a handful
 
@@ -39,13 +43,17 @@ _JUNK: Final = {  # keyframes in name only: parameter sets, and a slice of an ID
 }
 
 
-def serve(fd: int, *, max_pixels: int, headroom_bytes: int, jail_required: bool) -> None:
+def serve(fd: int, slot_fd: int, *, max_pixels: int, headroom_bytes: int, jail_required: bool) -> None:
     """Locks this process in, says Hello on `fd`, and answers jobs until the other side closes. Never raises for a job.
+
+    `slot_fd` is the slot that keyframes come in. It is mapped, and no descriptor but `fd` and stderr is left.
 
     Where the jail is required and not complete, it says so and takes no job.
     """
     codecs = Codecs(max_pixels=max_pixels)
-    buffer = bytearray(256 * 2**10)
+    keyframes = slot.read_only(slot_fd)
+    close_all_but(fd)  # also the one that Python's mmap keeps for itself
+    buffer = bytearray(16 * 2**10)  # a job about a keyframe has 2 KiB
     warm_up()
     gc.freeze()
     locked = jail.lock_in(headroom_bytes)
@@ -58,24 +66,26 @@ def serve(fd: int, *, max_pixels: int, headroom_bytes: int, jail_required: bool)
             return
         job = decode_job(message)
         del message
-        if isinstance(job, DecodeJob):
-            write_all(fd, framed(answer(codecs, job)))
+        if isinstance(job, SlotJob):
+            write_all(fd, framed(answer(codecs, job, keyframes[: job.size])))
         else:
             write_all(fd, framed(answer_file(asking(fd), job, max_pixels=max_pixels)))
 
 
-def answer(codecs: Codecs, job: DecodeJob) -> DecodeResult:
-    """Decodes and scores one job. Failures are part of the result."""
+def answer(codecs: Codecs, job: SlotJob, data: memoryview) -> DecodeResult:
+    """Decodes and scores one job; PADDING stands behind `data`. Failures are part of the result."""
     started = time.perf_counter()
     try:
-        picture = codecs.decode(job.codec, job.data)
+        picture = codecs.decode(job.codec, data)
         decoded = time.perf_counter()
         scored = score(picture.luma, job.previous, job.at_us)
+        scored_at = time.perf_counter()
+        small = snapshot.snapshot_of(picture.frame, job.masks) if job.snapshot else None
     except LookError as error:
         failure = LookFailure(error.reason, error.step or Step.DECODE, error.detail)
         return DecodeResult(failure=failure, decode_ms=_ms(started))
     except MemoryError:
-        failure = LookFailure(Reason.OURS_MEMORY, Step.SCORE, "no memory left to score the picture")
+        failure = LookFailure(Reason.OURS_MEMORY, Step.SCORE, "no memory left to score or to draw the picture")
         return DecodeResult(failure=failure, decode_ms=_ms(started))
     height, width = picture.luma.shape
     return DecodeResult(
@@ -85,7 +95,8 @@ def answer(codecs: Codecs, job: DecodeJob) -> DecodeResult:
         fingerprint=scored.fingerprint,
         reference_us=scored.reference_us,
         decode_ms=(decoded - started) * 1000,
-        score_ms=_ms(decoded),
+        score_ms=(scored_at - decoded) * 1000,
+        snapshot=small,
     )
 
 
@@ -99,9 +110,11 @@ def warm_up() -> None:
     for codec, junk in _JUNK.items():
         with contextlib.suppress(LookError):
             codecs.decode(codec, junk)
-    job = DecodeJob("h264", _JUNK["h264"], None, 0)
+    snapshot.warm_up()
+    junk = _JUNK["h264"]
+    job = SlotJob("h264", len(junk), None, 0)
     decode_job(framed(job)[LENGTH.size :])
-    framed(answer(codecs, job))
+    framed(answer(codecs, job, memoryview(junk + PADDING)[: len(junk)]))
 
 
 def close_all_but(fd: int) -> None:

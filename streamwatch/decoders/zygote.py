@@ -1,9 +1,10 @@
 """Stage 4: the zygote: a single-threaded process that has av and numpy loaded and forks decode workers on request.
 
 Started by the pool as `python -m streamwatch.decoders.zygote FD ...`, where FD is its end of a socket pair. The pool
-sends a worker's socket as a descriptor (SCM_RIGHTS) with a ticket; the zygote forks, and answers with the worker's pid
-and a pidfd, so that the pool can never kill a stranger who got the same pid. It also tells which worker ended, and how.
-It ends when the pool closes the socket, and the kernel kills it when its parent dies; its workers die with it.
+sends a worker's socket and its slot as descriptors (SCM_RIGHTS) with a ticket; the zygote forks, and answers with the
+worker's pid and a pidfd, so that the pool can never kill a stranger who got the same pid. It also tells which worker
+ended, and how. It ends when the pool closes the socket, and the kernel kills it when its parent dies; its workers die
+with it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from streamwatch.decoders import file_worker, jail, worker
+from streamwatch.decoders import allocator, file_worker, jail, worker
 
-REQUEST: Final = struct.Struct("!I")  # ticket; one descriptor beside it
+REQUEST: Final = struct.Struct("!I")  # ticket; two descriptors beside it: socket, slot
 NOTICE: Final = struct.Struct("!BIii")  # kind, ticket, pid, detail
 READY: Final = 0  # pid of the zygote, detail: its threads
 STARTED: Final = 1  # ticket, pid of the worker and a pidfd beside it; pid 0 where fork failed, detail: errno
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     jail.die_with_parent(options.parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service; it closes the socket when it is done
+    allocator.keep_memory()
     worker.warm_up()
     file_worker.warm_up()  # here only: a worker for keyframes need not wait for it, and forks have what it loaded
     gc.collect()
@@ -75,20 +77,20 @@ class Zygote:
 
     def _fork_one(self) -> bool:
         """Forks one worker; False where the pool is gone."""
-        message, descriptors, _flags, _address = socket.recv_fds(self._control, REQUEST.size, 1)
-        if len(message) < REQUEST.size or not descriptors:
+        message, descriptors, _flags, _address = socket.recv_fds(self._control, REQUEST.size, 2)
+        if len(message) < REQUEST.size or len(descriptors) < 2:
             return False
         (ticket,) = REQUEST.unpack(message)
         own = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:  # no processes or no memory left: the pool asks again later
-            os.close(descriptors[0])
+            _close(descriptors)
             self._control.sendall(NOTICE.pack(STARTED, ticket, 0, error.errno or 0))
             return True
         if pid == 0:
-            self._become_worker(descriptors[0], own)
-        os.close(descriptors[0])
+            self._become_worker(descriptors[0], descriptors[1], own)
+        _close(descriptors)
         notice = NOTICE.pack(STARTED, ticket, pid, 0)
         if sys.platform == "linux":
             handle = os.pidfd_open(pid)  # before reaping: it is surely this child
@@ -98,16 +100,16 @@ class Zygote:
             self._control.sendall(notice)
         return True
 
-    def _become_worker(self, fd: int, parent: int) -> None:
+    def _become_worker(self, fd: int, slot_fd: int, parent: int) -> None:
         """In the child: never returns."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             jail.die_with_parent(parent)
-            worker.close_all_but(fd)
             worker.serve(
                 fd,
+                slot_fd,
                 max_pixels=self._max_pixels,
                 headroom_bytes=self._headroom_bytes,
                 jail_required=self._jail_required,
@@ -129,6 +131,11 @@ class Zygote:
             if pid == 0:
                 return
             self._control.sendall(NOTICE.pack(ENDED, 0, pid, status))
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _threads() -> int:

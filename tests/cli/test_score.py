@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from streamwatch.cli.call import call
-from streamwatch.decoders.birth import Worker
 from streamwatch.decoders.job import FileDone, FileJob, Frame
+from streamwatch.decoders.link import Worker
 from streamwatch.decoders.recognise import FileCode
 from streamwatch.decoders.source import Source
 from streamwatch.quality import MEASURES

@@ -230,7 +230,7 @@ async def spoilt(pool: DecoderPool, happens: Callable[[], None], wall_s: float =
 
 async def test_r18_a_worker_that_dies_costs_its_file_only(pool: DecoderPool) -> None:
     """kill -9 while it reads: that file is ours.worker, the next one is scored."""
-    worker = pool._slots[0].worker
+    worker = pool._places[0].worker
     assert worker is not None
     result = await spoilt(pool, lambda: os.kill(worker.pid, signal.SIGKILL))
     assert result.failure is not None and result.failure.reason is Reason.OURS_WORKER
@@ -240,7 +240,7 @@ async def test_r18_a_worker_that_dies_costs_its_file_only(pool: DecoderPool) -> 
 
 async def test_r18_a_file_that_takes_too_long_is_stopped(pool: DecoderPool) -> None:
     """At its wall deadline the worker is killed, whatever it does; the next file is scored."""
-    worker = pool._slots[0].worker
+    worker = pool._places[0].worker
     assert worker is not None
     result = await spoilt(pool, lambda: os.kill(worker.pid, signal.SIGSTOP), wall_s=0.3)
     assert result.failure is not None and result.failure.reason is Reason.OURS_WORKER
@@ -263,7 +263,7 @@ async def test_a_worker_serves_one_file_and_goes(pool: DecoderPool) -> None:
     """What a file made of its worker cannot touch the next file."""
     pids = set()
     for _ in range(3):
-        while (worker := pool._slots[0].worker) is None or worker.jobs:
+        while (worker := pool._places[0].worker) is None or worker.jobs:
             await asyncio.sleep(0.005)
         pids.add(worker.pid)
         await score(pool, picture(street(320, 180)))

@@ -9,7 +9,7 @@ import pytest
 
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.codec import Codecs
-from streamwatch.decoders.job import DecodeJob
+from streamwatch.decoders.job import PADDING, SlotJob
 from streamwatch.decoders.luma import luma_of
 from streamwatch.decoders.still import decode_still
 from streamwatch.decoders.worker import answer
@@ -56,8 +56,9 @@ async def test_the_picture_measures_as_its_file_does(served: tuple[Running, byte
     assert heard.failure is None and heard.keyframe is not None
     assert (heard.codec, heard.width, heard.height) == ("mjpeg", running.width, running.height)
     assert heard.transport == transport.value
-    job = DecodeJob(heard.keyframe.codec, heard.keyframe.data, None, AT_US)
-    result = answer(Codecs(max_pixels=MAX_PIXELS), job)
+    data = heard.keyframe.data
+    job = SlotJob(heard.keyframe.codec, len(data), None, AT_US)
+    result = answer(Codecs(max_pixels=MAX_PIXELS), job, memoryview(data + PADDING)[: len(data)])
     assert result.failure is None and (result.width, result.height) == (running.width, running.height)
     assert result.measures == score(luma_of(decode_still("mjpeg", file, MAX_PIXELS)), None, AT_US).measures
     assert all(measure.valid for measure in result.measures if measure.name == "luma_mean")

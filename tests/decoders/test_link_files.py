@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streamwatch.decoders.birth import Worker, WorkerLost
 from streamwatch.decoders.job import (
     LENGTH,
     MAX_CHUNK_BYTES,
@@ -21,7 +20,9 @@ from streamwatch.decoders.job import (
     Want,
     framed,
 )
+from streamwatch.decoders.link import Worker, WorkerLost
 from streamwatch.decoders.recognise import Known
+from streamwatch.decoders.slot import Slot
 from streamwatch.decoders.source import Source
 
 DATA = bytes(range(256)) * 40
@@ -44,7 +45,7 @@ async def wire() -> AsyncIterator[tuple[Worker, socket.socket]]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ours.settimeout(0)
     theirs.settimeout(0)
-    worker = Worker(ours)
+    worker = Worker(ours, Slot())
     with theirs:
         yield worker, theirs
     worker.close()
