@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import Hashable
 from typing import Final
 
 from streamwatch.clock import Clock
@@ -16,35 +16,74 @@ LINE_TURN_S: Final = 20.0  # a look waits no longer for its line's budget; it is
 
 
 class Gate:
-    """Counts sessions by key; a key nobody uses takes no memory."""
+    """So many places for each key, first come first served; a key nobody uses takes no memory. One loop owns it.
+
+    A place is taken by `enter`, or where that says no by `wait`, and given back by `leave`. Without a key there is
+    nothing to wait for. Most looks find their gates open: that costs neither a turn of the loop nor an object.
+    """
+
+    __slots__ = ("_limit", "_taken", "_waiting")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._gates: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        self._taken: dict[Hashable, int] = {}
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}  # only keys that somebody waits for
 
-    def crowded(self, key: str | None) -> bool:
+    def crowded(self, key: Hashable | None) -> bool:
         """Whether somebody waits for a place."""
-        return key is not None and self._gates.get(key, (None, 0))[1] > self._limit
+        return key in self._waiting
 
-    @contextlib.asynccontextmanager
-    async def through(self, key: str | None) -> AsyncIterator[None]:
-        """A place for as long as the block lasts; without a key there is nothing to wait for."""
+    def taken(self, key: Hashable | None) -> int:
+        """Places in use."""
+        return self._taken.get(key, 0)
+
+    def enter(self, key: Hashable | None) -> bool:
+        """Takes a place where one is free and nobody waits for it; False, and nothing is taken, where not."""
         if key is None:
-            yield
+            return True
+        taken = self._taken.get(key, 0)
+        if taken >= self._limit:
+            return False
+        self._taken[key] = taken + 1
+        return True
+
+    async def wait(self, key: Hashable) -> None:
+        """Takes a place, behind all who came before. Cancelled, nothing is taken."""
+        if self.enter(key):
             return
-        semaphore, users = self._gates.get(key, (None, 0))
-        if semaphore is None:
-            semaphore = asyncio.Semaphore(self._limit)
-        self._gates[key] = (semaphore, users + 1)
+        place = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(key, deque())
+        waiting.append(place)
         try:
-            async with semaphore:
-                yield
-        finally:
-            _, users = self._gates[key]
-            if users == 1:
-                del self._gates[key]
+            await place
+        except BaseException:
+            if place.done() and not place.cancelled():
+                self.leave(key)  # it was handed over just before
             else:
-                self._gates[key] = (semaphore, users - 1)
+                waiting.remove(place)
+                if not waiting:
+                    del self._waiting[key]
+            raise
+
+    def leave(self, key: Hashable | None) -> None:
+        """Gives a place back: to who has waited longest, where somebody does."""
+        if key is None:
+            return
+        waiting = self._waiting.get(key)
+        while waiting:
+            place = next((one for one in waiting if not one.done()), None)
+            if place is None:
+                break
+            waiting.remove(place)
+            if not waiting:
+                del self._waiting[key]
+            place.set_result(None)
+            return
+        taken = self._taken[key] - 1
+        if taken:
+            self._taken[key] = taken
+        else:
+            del self._taken[key]
 
 
 class Lines:

@@ -5,9 +5,10 @@ It knows cameras and no store: it says what it saw and how it was itself doing m
 
 from __future__ import annotations
 
-import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +20,10 @@ from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import Reason, Step
 from streamwatch.gates import Gate, Lines
 from streamwatch.health import LoopLag
+from streamwatch.inbox import FLUSH_S, Inbox
 from streamwatch.ingest.connection import Tape
 from streamwatch.ingest.session import Heard, Limits, converse
-from streamwatch.lockout import account_of
+from streamwatch.lockout import Account, account_of
 from streamwatch.memory import Memory, waited_out
 from streamwatch.model.look import Depth, Look, Measurement, StreamKind
 from streamwatch.model.report import Health, Report, Round, Ticket
@@ -31,11 +33,10 @@ from streamwatch.net.tls import Trust, Verify
 from streamwatch.patience import Grant
 from streamwatch.wire.ask import KEYFRAME_S, Ask
 
-FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
-FLUSH_LOOKS: Final = 500
 EVERYBODY: Final = "everybody"  # who has a place in this looker
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
 DOUBTFUL: Final = 2  # looks at once with an account that was not let in yet: each may be a wrong answer
+_offset_ms = attrgetter("offset_ms")
 log = structlog.get_logger(__name__)
 
 Emit = Callable[[Report], Awaitable[None]]
@@ -106,26 +107,25 @@ class Looker:
         begun = self._clock.monotonic()
         before = self.health(begun - FLUSH_S)
         due = begun - (self._clock.utc_us() - order.due_us) / US
-        waiting = {asyncio.create_task(self._ticket(order, ticket, due)) for ticket in order.tickets}
+        tickets = deque(sorted(order.tickets, key=_offset_ms))
+        inbox = Inbox()
         part = 0
         try:
-            looks: list[Look] = []
-            flush_at = self._clock.monotonic() + FLUSH_S
-            while waiting or part == 0 or looks:
-                timeout = None if not looks else max(0.0, flush_at - self._clock.monotonic())
-                if waiting:
-                    done, waiting = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                    if done and not looks:
-                        flush_at = self._clock.monotonic() + FLUSH_S
-                    looks += [task.result() for task in done]
-                ready = not waiting or len(looks) >= FLUSH_LOOKS or self._clock.monotonic() >= flush_at
-                if ready and (looks or not waiting):
-                    await emit(await self._report(order, part, before, tuple(looks), begun, last=not waiting))
+            while tickets or inbox.under_way or inbox.looks or part == 0:
+                now = self._clock.monotonic()
+                while tickets and due + tickets[0].offset_ms / 1000 <= now:
+                    ticket = tickets.popleft()
+                    inbox.start(self._ticket(order, ticket))
+                last = not tickets and not inbox.under_way
+                if last or inbox.is_ready(now):
+                    await emit(await self._report(order, part, before, inbox.take(), begun, last=last))
                     part += 1
-                    looks = []
+                    inbox.check()
+                    continue
+                await inbox.wait(due + tickets[0].offset_ms / 1000 if tickets else None, now)
+                inbox.check()
         finally:
-            for task in waiting:
-                task.cancel()
+            inbox.cancel()
 
     async def _report(
         self, order: Round, part: int, before: Health, looks: tuple[Look, ...], begun: float, *, last: bool
@@ -149,33 +149,47 @@ class Looker:
             looks=looks,
         )
 
-    async def _ticket(self, order: Round, ticket: Ticket, due: float) -> Look:
-        await self._clock.sleep(due + ticket.offset_ms / 1000 - self._clock.monotonic())
-        if not order.visit and self._cameras.crowded(str(ticket.camera)):
-            return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
-        async with (
-            self._cameras.through(str(ticket.camera)),
-            self._doubtful.through(self._in_doubt(ticket, order.depth)),
-        ):
-            if not await self._lines.turn(ticket):
-                detail = f"{ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look"
-                return self._not_taken(ticket, order, Reason.OURS_LIMIT, f"line {ticket.line}: {detail}")
-            received = 0
+    async def _ticket(self, order: Round, ticket: Ticket) -> Look:
+        """One look of a round, in its turn: the camera's, then its account's and its line's, then all others'."""
+        cameras, doubtful = self._cameras, self._doubtful
+        if not cameras.enter(ticket.camera):
+            if not order.visit and cameras.crowded(ticket.camera):
+                return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
+            await cameras.wait(ticket.camera)
+        try:
+            account = self._in_doubt(ticket, order.depth)
+            if not doubtful.enter(account):
+                await doubtful.wait(account)
             try:
-                async with (
-                    self._recorders.through(ticket.group),
-                    self._hosts.through(ticket.host),
-                    self._all.through(EVERYBODY),
-                ):
-                    look = await self.look(ticket, order.depth, order=order.id, insist=order.visit)
-                received = look.media_bytes
+                return await self._in_turn(order, ticket)
             finally:
-                self._lines.settle(ticket, received)
-            return look
+                doubtful.leave(account)
+        finally:
+            cameras.leave(ticket.camera)
 
-    def _in_doubt(self, ticket: Ticket, depth: Depth) -> str | None:
+    async def _in_turn(self, order: Round, ticket: Ticket) -> Look:
+        if ticket.line is not None and not await self._lines.turn(ticket):
+            detail = f"{ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look"
+            return self._not_taken(ticket, order, Reason.OURS_LIMIT, f"line {ticket.line}: {detail}")
+        received = 0
+        taken: list[tuple[Gate, str | None]] = []
+        try:
+            for gate, key in ((self._recorders, ticket.group), (self._hosts, ticket.host), (self._all, EVERYBODY)):
+                if not gate.enter(key):
+                    await gate.wait(key)
+                taken.append((gate, key))
+            look = await self.look(ticket, order.depth, order=order.id, insist=order.visit)
+            received = look.media_bytes
+        finally:
+            for gate, key in reversed(taken):
+                gate.leave(key)
+            if ticket.line is not None:
+                self._lines.settle(ticket, received)
+        return look
+
+    def _in_doubt(self, ticket: Ticket, depth: Depth) -> Account | None:
         account = account_of(ticket) if depth is not Depth.REACH else None  # which sends no password
-        return None if account is None or self._memory.lockout.is_proven(account) else repr(account)
+        return None if account is None or self._memory.lockout.is_proven(account) else account
 
     def _not_taken(self, ticket: Ticket, order: Round, reason: Reason, detail: str) -> Look:
         """A look that our own limits left no room for: it says nothing of the camera."""
@@ -217,7 +231,7 @@ class Looker:
             heard = await self._converse(ticket, depth, granted, tape, insist=insist)
         finally:
             self.open_sessions -= 1
-        self._memory.remember(ticket, heard, self._clock.monotonic())
+        self._memory.remember(ticket, heard, self._clock.monotonic(), depth)
         return heard
 
     def _grant(self, ticket: Ticket) -> Grant:
@@ -233,8 +247,11 @@ class Looker:
     def _crowded(self, ticket: Ticket) -> bool:
         return self._recorders.crowded(ticket.group) or self._hosts.crowded(ticket.host) or self._all.crowded(EVERYBODY)
 
-    def ask(self, ticket: Ticket, depth: Depth, granted: Grant | None = None, *, insist: bool = False) -> Ask:
-        """What a ticket asks of its camera."""
+    def ask(
+        self, ticket: Ticket, depth: Depth, granted: Grant | None = None, *, insist: bool = False, warm: bool = False
+    ) -> Ask:
+        """What a ticket asks of its camera; `warm`: what an earlier look learnt may be skipped."""
+        now = self._clock.monotonic()
         granted = granted or self._grant(ticket)
         return Ask(
             url=ticket.url,
@@ -247,14 +264,14 @@ class Looker:
             keyframe_s=granted.keyframe_s,
             max_media_bytes=granted.media_bytes,
             prefer=self._memory.transport(ticket),
-            withheld=not insist
-            and self._memory.lockout.withholds(account_of(ticket), ticket.camera, self._clock.monotonic()),
+            withheld=not insist and self._memory.lockout.withholds(account_of(ticket), ticket.camera, now),
+            warm=self._memory.warm(ticket, now) if warm and not insist else None,
         )
 
     async def _converse(
         self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool
     ) -> Heard:
-        ask = self.ask(ticket, depth, granted, insist=insist)
+        ask = self.ask(ticket, depth, granted, insist=insist, warm=tape is None)
         limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
         return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
 
@@ -323,6 +340,7 @@ class Looker:
             reference_us=reference_us,
             clock_offset_ms=heard.clock_offset_ms,
             remarks=tuple(heard.remarks),
+            warm=heard.warm_held is True,
         )
 
     def _told(

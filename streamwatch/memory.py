@@ -1,7 +1,7 @@
 """Stage 3's memory: what one looker learnt of its cameras' streams, and asks for next time. It ends with its process.
 
-Lost memory costs a slower look, never a verdict: pictures are compared with none, TCP is asked for first, and a camera
-with rare keyframes is waited for as if nothing were known of it.
+Lost memory costs a slower look, never a verdict: it begins at the beginning, pictures are compared with none, TCP is
+asked for first, and a camera with rare keyframes is waited for as if nothing were known of it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from typing import Any, Final
 from streamwatch.errors import Reason
 from streamwatch.ingest.session import Heard
 from streamwatch.lockout import Lockout, account_of
-from streamwatch.model.look import Transport
+from streamwatch.model.look import Depth, StreamKind, Transport
 from streamwatch.model.report import Ticket
 from streamwatch.patience import Grant, Patience, grant
 from streamwatch.wire.ask import KEYFRAME_S
+from streamwatch.wire.warm import Kept, Warm, keep
 
 MAX_MEMORIES: Final = 200_000  # streams; 2 KiB each is 400 MB, more than one looker is ever given
+MAX_SHORT: Final = 64  # kinds of tickets; deadlines come from the settings: there are two or three
 FLOWS_S: Final = 3.0  # media that was silent for longer does not flow: cameras send a picture a second at the least
 CLOCK_STEP_S: Final = 0.01  # sums of monotonic seconds differ in their last digits
 
 _OF_A_TRANSPORT: Final = frozenset(
     {Reason.RTSP_TRANSPORT, Reason.MEDIA_NO_DATA, Reason.MEDIA_NO_KEYFRAME, Reason.OURS_OVERLOAD}
 )
-_Key = tuple[int, str]  # camera and stream
+_Key = int  # twice the camera, and one more for its main stream: tuples of enums cost more than all that is asked
 
 
 class Memory:
@@ -36,8 +38,10 @@ class Memory:
         self._first_s = keyframe_s
         self._fingerprints: OrderedDict[_Key, bytes] = OrderedDict()
         self._by_udp: OrderedDict[_Key, None] = OrderedDict()  # whose pictures came that way; all others: TCP first
+        self._warm: OrderedDict[_Key, Kept] = OrderedDict()
         self._patience: Patience[_Key] = Patience(keyframe_s, keyframe_most_s, MAX_MEMORIES)
         self._nothing_known: Patience[_Key] = Patience(keyframe_s, keyframe_most_s, 0)
+        self._short: dict[tuple[int, int, bool], Grant] = {}  # of cameras whose keyframes come soon, as of most
         self.lockout = Lockout()
 
     def fingerprint(self, ticket: Ticket) -> bytes | None:
@@ -53,9 +57,16 @@ class Memory:
         """Which one to ask for first."""
         return Transport.UDP if _key(ticket) in self._by_udp else Transport.TCP
 
-    def remember(self, ticket: Ticket, heard: Heard, now: float) -> None:
-        """What a conversation showed that ended at `now` (seconds, monotonic)."""
+    def warm(self, ticket: Ticket, now: float) -> Warm | None:
+        """What a look that begins `now` may skip; None: the full conversation is due."""
+        kept = self._warm.get(_key(ticket))
+        return None if kept is None else kept.usable(now)
+
+    def remember(self, ticket: Ticket, heard: Heard, now: float, depth: Depth) -> None:
+        """What a conversation of that depth showed that ended at `now` (seconds, monotonic)."""
         self._remember_transport(ticket, heard)
+        if depth is not Depth.REACH:
+            self._remember_warm(ticket, heard, now)
         account = account_of(ticket)
         if account is not None:
             if heard.let_in:
@@ -74,6 +85,19 @@ class Memory:
     def grant(self, ticket: Ticket, refused: str, room: int | None) -> Grant:
         """What the next look may take; `refused` and `room` as in `patience.grant`."""
         deadline_s = ticket.deadline_ms / 1000
+        known = self._patience.short(_key(ticket), deadline_s) if room is None else None
+        if known is None:
+            return self._grant(ticket, refused, room)
+        kind = ticket.deadline_ms, ticket.patience_ms, known
+        granted = self._short.get(kind)
+        if granted is None:
+            if len(self._short) >= MAX_SHORT:
+                self._short.clear()
+            granted = self._short[kind] = self._grant(ticket, "", room)
+        return granted
+
+    def _grant(self, ticket: Ticket, refused: str, room: int | None) -> Grant:
+        deadline_s = ticket.deadline_ms / 1000
         wait, first = (memory.wait(_key(ticket), deadline_s) for memory in (self._patience, self._nothing_known))
         return grant(wait, first, deadline_s, ticket.patience_ms / 1000, refused, room)
 
@@ -90,6 +114,17 @@ class Memory:
                 yield f"the budget of line {ticket.line} (limits.per_line_kbps) left no more"
             elif may_s > granted.keyframe_s:
                 yield f"the next look waits {may_s:.0f} s"
+
+    def _remember_warm(self, ticket: Ticket, heard: Heard, now: float) -> None:
+        key = _key(ticket)
+        before = self._warm.get(key)
+        kept = keep(before, heard.warm, held=heard.warm_held, worked=heard.keyframe is not None, now=now)
+        if kept is None:
+            self._warm.pop(key, None)
+            return
+        if kept is not before:
+            self._warm[key] = kept
+        _bound(self._warm, key)
 
     def _remember_transport(self, ticket: Ticket, heard: Heard) -> None:
         """The transport that worked is asked for first the next time; one that failed is not preferred any more.
@@ -118,7 +153,7 @@ def _no_keyframe(heard: Heard) -> bool:
 
 
 def _key(ticket: Ticket) -> _Key:
-    return ticket.camera, ticket.stream.value
+    return ticket.camera << 1 | (ticket.stream is StreamKind.MAIN)
 
 
 def _bound(memories: OrderedDict[_Key, Any], newest: _Key) -> None:

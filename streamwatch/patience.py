@@ -99,6 +99,16 @@ class Patience(Generic[Key]):
             known=known,
         )
 
+    def short(self, key: Key, deadline_s: float) -> bool | None:
+        """Whether `key` is known, where its keyframes come so soon that all such streams are waited for alike.
+
+        None where not. `wait` gives the same for two streams of whom this says the same, but for `may_s`.
+        """
+        seen = self._seen.get(key, b"\0")
+        if FACTOR * max(seen) / STEPS_A_SECOND > min(self._first_s, deadline_s / 2):
+            return None
+        return len(seen) > LOOKS
+
     def _clamped(self, seconds: float) -> float:
         return min(max(seconds, self._first_s), self._longest_s)
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamwatch import gates
 from streamwatch.clock import SystemClock
@@ -27,10 +32,35 @@ def ticket(line: str = "L1", kbps: int = 1_000) -> Ticket:
     )
 
 
-async def cancelled(task: asyncio.Task[object]) -> None:
+async def cancelled(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@contextlib.asynccontextmanager
+async def through(gate: Gate, key: str) -> AsyncIterator[None]:
+    """A place for as long as the block lasts, as looks take it."""
+    if not gate.enter(key):
+        await gate.wait(key)
+    try:
+        yield
+    finally:
+        gate.leave(key)
+
+
+async def test_a_place_that_was_handed_over_to_a_cancelled_look_goes_on() -> None:
+    """Cancelled between being let in and its next turn of the loop: the one behind it has the place."""
+    gate = Gate(1)
+    assert gate.enter("a")
+    first, second = (asyncio.create_task(gate.wait("a")) for _ in range(2))
+    await asyncio.sleep(0)
+    gate.leave("a")
+    await cancelled(first)
+    async with asyncio.timeout(1):
+        await second
+    gate.leave("a")
+    assert (gate._taken, gate._waiting) == ({}, {})
 
 
 async def test_places_come_back_from_looks_that_were_cancelled() -> None:
@@ -39,7 +69,7 @@ async def test_places_come_back_from_looks_that_were_cancelled() -> None:
     inside: list[int] = []
 
     async def look(number: int) -> None:
-        async with gate.through("192.0.2.7"):
+        async with through(gate, "192.0.2.7"):
             inside.append(number)
             await asyncio.sleep(60)
 
@@ -54,9 +84,82 @@ async def test_places_come_back_from_looks_that_were_cancelled() -> None:
     await cancelled(tasks[3])
     await asyncio.gather(tasks[2], return_exceptions=True)
     assert not gate.crowded("192.0.2.7")
-    async with asyncio.timeout(1), gate.through("192.0.2.7"):
+    async with asyncio.timeout(1), through(gate, "192.0.2.7"):
         assert not gate.crowded("192.0.2.7")
-    assert gate._gates == {}
+    assert (gate._taken, gate._waiting) == ({}, {})
+
+
+class Semaphores:
+    """The gate as asyncio's semaphores make it: the oracle."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._gates: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    def crowded(self, key: str) -> bool:
+        return self._gates.get(key, (None, 0))[1] > self._limit
+
+    @contextlib.asynccontextmanager
+    async def through(self, key: str) -> AsyncIterator[None]:
+        semaphore, users = self._gates.get(key, (asyncio.Semaphore(self._limit), 0))
+        self._gates[key] = (semaphore, users + 1)
+        try:
+            async with semaphore:
+                yield
+        finally:
+            _, users = self._gates[key]
+            self._gates[key] = (semaphore, users - 1)
+            if users == 1:
+                del self._gates[key]
+
+
+DOINGS = st.lists(
+    st.tuples(st.sampled_from(["come", "go", "cancel"]), st.integers(0, 5), st.sampled_from([0, 1, 2, 5])), max_size=30
+)
+
+
+@given(st.integers(1, 3), DOINGS)
+def test_a_gate_lets_in_as_a_semaphore_does(limit: int, doings: list[tuple[str, int, int]]) -> None:
+    """Whoever comes, goes or is cancelled in whatever order, also before they had a turn of the loop: the same are
+    within at every moment, in the same order, and it is as crowded."""
+
+    async def story(
+        take: Callable[[str], contextlib.AbstractAsyncContextManager[None]], crowded: object
+    ) -> list[object]:
+        assert callable(crowded)
+        told: list[object] = []
+        tasks: dict[int, tuple[asyncio.Task[None], asyncio.Event]] = {}
+
+        async def look(number: int, may_go: asyncio.Event) -> None:
+            async with take("ab"[number % 2]):
+                told.append(("in", number))
+                await may_go.wait()
+            told.append(("out", number))
+
+        for what, number, turns in doings:
+            task, may_go = tasks.get(number, (None, asyncio.Event()))
+            if what == "come" and (task is None or task.done()):
+                tasks[number] = asyncio.create_task(look(number, may_go := asyncio.Event())), may_go
+            elif what == "go":
+                may_go.set()
+            elif what == "cancel" and task is not None:
+                task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if turns == 5:
+                told.append((crowded("a"), crowded("b")))
+        for task, _ in tasks.values():
+            task.cancel()
+        await asyncio.gather(*(task for task, _ in tasks.values()), return_exceptions=True)
+        return told
+
+    async def both() -> None:
+        gate, oracle = Gate(limit), Semaphores(limit)
+        expected = await story(oracle.through, oracle.crowded)
+        assert await story(lambda key: through(gate, key), gate.crowded) == expected
+        assert (gate._taken, gate._waiting) == ({}, {})
+
+    asyncio.run(both())
 
 
 async def test_a_turn_that_is_cancelled_while_it_is_waited_for_is_given_back() -> None:

@@ -20,7 +20,7 @@ LAYERS = [
     {"settings", "secrets", "datadir", "health"},
     {"redaction"},
     {"logs", "net"},
-    {"ingest", "decoders", "store", "gates"},
+    {"ingest", "decoders", "store", "gates", "inbox"},
     {"memory"},
     {"looker"},
     {"retention", "inventory", "gb28181", "prober"},

@@ -395,7 +395,10 @@ async def test_the_transport_that_worked_is_asked_for_first_the_next_time(idle: 
 
 
 async def test_a_remembered_transport_that_fails_gives_way_and_is_forgotten(idle: Looker) -> None:
-    """A firewall came between: the look still succeeds by TCP, and the next one begins with TCP."""
+    """A firewall came between: the look still succeeds by TCP, and the next one begins with TCP.
+
+    What was learnt is tried first, by UDP; then the full conversation, which begins with UDP as well.
+    """
     plan = Plan(PACKETS, refuses={"tcp": "461 No"})
     with udp_camera(plan) as camera:
         await looks_at(idle, camera, ticket_of(camera))
@@ -403,7 +406,7 @@ async def test_a_remembered_transport_that_fails_gives_way_and_is_forgotten(idle
         second, asked_second = await looks_at(idle, camera, ticket_of(camera))
         third, asked_third = await looks_at(idle, camera, ticket_of(camera))
 
-    assert (second.reason, second.transport, asked_second) == (None, "tcp", ["udp", "tcp"])
+    assert (second.reason, second.transport, asked_second) == (None, "tcp", ["udp", "udp", "tcp"])
     assert (third.reason, third.transport, asked_third) == (None, "tcp", ["tcp"])
 
 

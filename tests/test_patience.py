@@ -169,3 +169,31 @@ def test_a_short_total_deadline_grows_all_the_same() -> None:
     assert totals[0] == 4.0
     assert totals == sorted(totals)
     assert totals[-1] > 45.0
+
+
+@given(
+    st.lists(st.integers(-200, 240), max_size=20),
+    st.lists(st.integers(-200, 240), max_size=20),
+    st.sampled_from([0.5, 3.0, 10.0, 20.0, 60.0]),
+)
+def test_streams_with_early_keyframes_are_granted_the_same(one: list[int], other: list[int], deadline_s: float) -> None:
+    """Two of whom `short` says the same may take the same, and no more than one that nothing is known of."""
+    first, second = (seen(*(wait / 4 for wait in waits)) for waits in (one, other))
+    if first.short(1, deadline_s) is None or first.short(1, deadline_s) != second.short(1, deadline_s):
+        return
+    unknown = patience().wait(1, deadline_s)
+    grants = [
+        grant(memory.wait(1, deadline_s), unknown, deadline_s, 60.0, refused, None)
+        for memory in (first, second)
+        for refused in ("", "others wait")
+    ]
+    assert len(set(grants)) == 1
+    assert (grants[0].keyframe_s, grants[0].total_s) == (unknown.keyframe_s, deadline_s)
+
+
+def test_a_stream_with_rare_keyframes_is_not_granted_as_others_are() -> None:
+    """One wait that is longer than the first by half is enough; without any the stream is like others."""
+    assert seen().short(1, 20.0) is False
+    assert seen(*[1.0] * LOOKS).short(1, 20.0) is True
+    assert seen(*[1.0] * LOOKS, 7.0).short(1, 20.0) is None
+    assert seen(1.0).short(1, 2.0) is None

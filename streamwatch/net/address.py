@@ -34,6 +34,13 @@ _LOOPBACK: Final = parse_networks(("127.0.0.0/8", "::1/128"))
 # IPv6 prefixes whose last 32 bits are an IPv4 address: IPv4-compatible (RFC 4291 section 2.5.5.1), translated (RFC 2765
 # section 2.1), NAT64 (RFC 6052 section 2.1, RFC 8215).
 _ENDING_IN_IPV4: Final = parse_networks(("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+# First octets of IPv4 that need a second look; all others are a camera's, where look.allow_networks says nothing else.
+_SPECIAL: Final = frozenset(
+    octet
+    for network in (*_NOBODY, *_METADATA, *_LINK_LOCAL)
+    if network.version == 4
+    for octet in range(int(network[0]) >> 24, (int(network[-1]) >> 24) + 1)
+)
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)  # RFC 5214 section 6.1: these 32 bits and an IPv4 address
 
 
@@ -76,6 +83,20 @@ class Guard:
         """
         if why := self._why_not(unmapped(ipaddress.ip_address(ip)), registered=registered):
             raise _refused(f"{ip} {why}")
+
+    def known(self, target: Target) -> Address | None:
+        """What `resolve` gives, where that is an ordinary IPv4 address in figures, as of most cameras; else None."""
+        try:
+            packed = socket.inet_pton(socket.AF_INET, target.host)
+        except (OSError, ValueError):
+            return None
+        if packed[0] in _SPECIAL:
+            return None
+        if self.networks:
+            literal = ipaddress.IPv4Address(packed)
+            if not any(literal in network for network in self.networks):
+                return None
+        return Address(target.host, target.port, socket.AF_INET)
 
     async def resolve(self, target: Target) -> Address:
         """The first address of `target` that may be connected to. Raises LookError(net.name or ours.limit).
@@ -141,6 +162,17 @@ class _LookGuard(Guard):
 
     host: str = ""
     _first: list[Address] = field(default_factory=list, repr=False)
+
+    def known(self, target: Target) -> Address | None:
+        if target.host != self.host:
+            return None
+        if self._first:
+            first = self._first[0]
+            return first if first.port == target.port else Address(first.ip, target.port, first.family)
+        found = Guard.known(self, target)
+        if found is not None:
+            self._first.append(found)
+        return found
 
     async def resolve(self, target: Target) -> Address:
         if target.host != self.host:

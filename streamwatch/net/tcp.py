@@ -41,10 +41,11 @@ def failure_of(error: OSError, step: Step) -> LookError:
 async def dial(target: Target, factory: Callable[[], P], *, guard: Guard, timeout_s: float) -> P:
     """A connected protocol within `timeout_s`, name look-up included. Raises LookError with step connect."""
     loop = asyncio.get_running_loop()
-    address: Address | None = None
+    address: Address | None = guard.known(target)
     try:
         async with asyncio.timeout(timeout_s):
-            address = await resolve(target, guard)
+            if address is None:
+                address = await resolve(target, guard)
             _, protocol = await loop.create_connection(factory, address.ip, address.port, family=address.family)
     except TimeoutError:
         if address is None:

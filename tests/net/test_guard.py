@@ -261,3 +261,35 @@ def test_the_guard_of_a_look_checks_like_any_other() -> None:
     for ip in ("192.0.2.1", "127.0.0.1", "239.1.1.1"):
         with pytest.raises(LookError):
             guard.check(ip)
+
+
+OCTETS = st.sampled_from([0, 1, 10, 100, 127, 168, 169, 192, 200, 223, 224, 239, 240, 254, 255])
+SPELLINGS = st.one_of(
+    st.tuples(OCTETS, OCTETS, OCTETS, OCTETS).map(lambda octets: ".".join(map(str, octets))),
+    st.sampled_from(
+        [*NOBODY, *NEVER_UNNAMED, *IN_OTHER_CLOTHES, "127.1", "0x7f000001", "010.0.0.1", "1.2.3", "a", "", "\0"]
+    ),
+)
+NETWORKS = st.sampled_from([(), ("10.0.0.0/8",), ("0.0.0.0/0",), ("127.0.0.0/8", "100.64.0.0/10"), ("fd00::/8",)])
+
+
+@given(SPELLINGS, NETWORKS, st.integers(1, 65535))
+def test_what_is_known_at_once_is_what_would_be_resolved(host: str, networks: tuple[str, ...], port: int) -> None:
+    """The short way gives an address only where the long one gives the same."""
+    guard = Guard(parse_networks(networks))
+    target = Target(host, port)
+    found = guard.known(target)
+    if found is not None:
+        assert found == asyncio.run(guard.resolve(target))
+
+
+def test_most_cameras_are_known_at_once_and_a_look_stays_with_its_host() -> None:
+    """An ordinary address in figures needs no resolver; another host than the look's is not known."""
+    guard = Guard(parse_networks(("10.0.0.0/8", "127.0.0.0/8")))
+    assert guard.known(Target("10.1.2.3", 554)) is not None
+    assert guard.known(Target("127.9.0.1", 554)) is not None
+    assert guard.known(Target("192.0.2.7", 554)) is None
+    look = guard.for_look("rtsp://10.1.2.3/live")
+    assert look.known(Target("10.1.2.4", 554)) is None
+    first = look.known(Target("10.1.2.3", 554))
+    assert (first and first.port, getattr(look.known(Target("10.1.2.3", 322)), "port", None)) == (554, 322)
