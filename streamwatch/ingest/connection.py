@@ -200,15 +200,15 @@ class Connection(asyncio.Protocol):
         if self.over:
             self._hear_farewell(data)
             return
-        now = self._clock.monotonic()
-        if self._tape is not None and data:
-            self._tape.received(data, now)
+        now, tape = self._clock.monotonic(), self._tape
+        if tape is not None and data:
+            tape.received(data, now)
         try:
             self._carry_on(self._conversation.receive(data, now), now)
         except Exception as error:  # noqa: BLE001
             self._defect(error)
-        if self._tape is not None and not data and not self._conversation.redial:
-            self._tape.received(data, now)
+        if tape is not None and not data and not self._conversation.redial:
+            tape.received(data, now)
 
     def _take_datagram(self, data: bytes, control: bool) -> None:  # noqa: FBT001 - called by the pair
         pair = self._pair
@@ -253,10 +253,11 @@ class Connection(asyncio.Protocol):
 
     async def wait(self, timeout_s: float) -> None:
         """Until it is over, or for that long."""
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(timeout_s, self.wake)
+        loop = self._loop
+        waiter = self._waiter = loop.create_future()
+        timer = loop.call_later(timeout_s, self.wake)
         try:
-            await self._waiter
+            await waiter
         finally:
             timer.cancel()
 
@@ -350,6 +351,12 @@ class Connection(asyncio.Protocol):
         self._said_farewell = True
         return opened
 
+    @property
+    def parts_at_once(self) -> bool:
+        """Whether nothing is waited for after the farewell."""
+        conversation = self._conversation
+        return conversation.transport != "udp" and not conversation.redial
+
     async def part(self) -> None:
         """Says farewell, so that no camera keeps a session of ours, and closes.
 
@@ -358,8 +365,7 @@ class Connection(asyncio.Protocol):
         """
         try:
             self._say_farewell()
-            wait = self._conversation.transport == "udp" or self._conversation.redial
-            if wait and not self._conversation.parted:
+            if not (self.parts_at_once or self._conversation.parted):
                 self._parting = self._loop.create_future()
                 await asyncio.wait((self._parting,), timeout=FAREWELL_S)
         finally:

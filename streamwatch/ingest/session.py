@@ -166,7 +166,10 @@ async def _talk(
         if keep:
             opened = connection.hand_over()
         if opened is None:
-            await connection.part()
+            if connection.parts_at_once:
+                connection.close()
+            else:
+                await connection.part()
         if not conversation.redial:
             timings |= conversation.timings_ms
             timings["total"] = _ms(told - begun)

@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.model.report import Credentials
 from streamwatch.wire.url import MAX_URL, Origin, parse_address
 
 MAX_TRIES: Final = 2  # refused answers a look: Hikvision locks an account after 5 to 7 of them
+MAX_PLAIN: Final = 512  # characters of an offer that is read in one go
 MAX_CHALLENGES: Final = 16  # real devices offer at most 3
 
 _WITHHELD: Final = (
@@ -38,6 +39,10 @@ _PARAMETER = re.compile(
 )
 _SCHEME = re.compile(rf"\s*+(?:,\s*+)?({_WORD})(?:\s++|\s*+,|$)(?!\s*+=)")  # possessive: blanks are counted once
 
+# Most offers by far: one of Digest, whose values hold no quote and no backslash.
+_PLAIN = re.compile(r'Digest ((?:[A-Za-z]+=(?:"[^"\\]*"|[A-Za-z0-9-]+)(?:, ?(?=[A-Za-z])|$))+)')
+_PAIR = re.compile(r'([A-Za-z]+)=(?:"([^"]*)"|([A-Za-z0-9-]+))')
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
@@ -55,6 +60,8 @@ class Challenge:
     def qop(self) -> str | None:
         """The quality of protection that we would use, "" where none is asked for, None where we know none of them."""
         offered = self.parameters.get("qop")
+        if offered == "auth":
+            return "auth"
         if offered is None or not offered.strip():
             return ""
         known = [option.strip().lower() for option in offered.split(",")]
@@ -74,6 +81,10 @@ def parse_challenges(values: Sequence[str]) -> list[Challenge]:
     found: list[Challenge] = []
     for value in values:
         at = 0
+        if len(value) <= MAX_PLAIN and (whole := _PLAIN.fullmatch(value)) is not None and len(found) < MAX_CHALLENGES:
+            pairs = reversed(_PAIR.findall(whole[1]))  # the first of a name counts
+            found.append(Challenge("digest", {name.lower(): within or bare for name, within, bare in pairs}))
+            continue
         while len(found) < MAX_CHALLENGES and (scheme := _SCHEME.match(value, at)):
             at = scheme.end()
             parameters: dict[str, str] = {}
@@ -112,6 +123,7 @@ class Authenticator:
         "_met_digest",
         "_origin",
         "_prefix",
+        "_quick",
         "_uses",
         "_withheld",
         "refusals",
@@ -135,6 +147,7 @@ class Authenticator:
         self._withheld = withheld
         self._challenge: Challenge | None = None
         self._uses = 0
+        self._quick: _Quick | None = None  # of the present challenge
         self.refusals = 0
 
     def challenged(self, values: Sequence[str], *, answered: bool) -> None:
@@ -159,6 +172,7 @@ class Authenticator:
         self._met_digest = self._met_digest or challenge.scheme == "digest"
         self._challenge = challenge
         self._uses = 0
+        self._quick = None if challenge.scheme == "basic" else _prepared(challenge, self._credentials, self._cnonce())
 
     def _is_worth_another(self, challenge: Challenge) -> bool:
         """Whether our answer may have been refused for its nonce, and not for its password.
@@ -180,7 +194,7 @@ class Authenticator:
 
     def renew(self) -> None:
         """A new connection: many devices take a nonce only in the one that they gave it in. Refusals go on counting."""
-        self._challenge = None
+        self._challenge = self._quick = None
         self._uses = 0
 
     def authorization(self, method: str, url: str, body: bytes = b"", *, uri: str | None = None) -> str | None:
@@ -199,6 +213,9 @@ class Authenticator:
             pair = f"{credentials.username}:{credentials.password}".encode()
             return "Basic " + base64.b64encode(pair).decode("ascii")
         self._uses += 1
+        quick = self._quick
+        if quick is not None:
+            return quick.answer(method, uri or url, self._uses)
         return digest_answer(challenge, credentials, method, uri or url, body, self._cnonce(), self._uses)
 
     def _is_ours(self, url: str) -> bool:
@@ -210,6 +227,47 @@ class Authenticator:
             return parse_address(url).origin == self._origin
         except UsageError:
             return False
+
+
+class _Quick(NamedTuple):
+    """What all answers to one plain challenge have in common: no auth-int, no session. `digest_answer` is the rule."""
+
+    make: Callable[..., Any]
+    before: bytes  # of what is hashed, up to the count
+    after: str  # behind the count, up to the second hash; without qop empty, and there is no count
+    head: str  # of the header, up to the address
+    tail: str  # behind the hash, up to the count
+    end: str  # behind the count
+
+    def answer(self, method: str, uri: str, count: int) -> str:
+        """As `digest_answer`."""
+        make = self.make
+        ha2 = make(f"{method}:{uri}".encode("latin-1", "replace"), usedforsecurity=False).hexdigest()
+        if not self.after:
+            response = make(self.before + ha2.encode(), usedforsecurity=False).hexdigest()
+            return f'{self.head}{uri}", response="{response}"{self.tail}'
+        nc = f"{count:08x}"
+        told = self.before + f"{nc}{self.after}{ha2}".encode("latin-1", "replace")
+        response = make(told, usedforsecurity=False).hexdigest()
+        return f'{self.head}{uri}", response="{response}"{self.tail}{nc}{self.end}'
+
+
+def _prepared(challenge: Challenge, credentials: Credentials, cnonce: str) -> _Quick | None:
+    """None where an answer has more in it than method, address and count."""
+    given = challenge.parameters
+    realm, nonce, qop, algorithm = given.get("realm", ""), given["nonce"], challenge.qop, challenge.algorithm
+    if algorithm.endswith("-SESS") or qop == "auth-int":
+        return None
+    make = _HASHES[algorithm]
+    username, password = (text.encode().decode("latin-1") for text in (credentials.username, credentials.password))
+    known = f"{username}:{realm}:{password}".encode("latin-1", "replace")
+    before = f"{make(known, usedforsecurity=False).hexdigest()}:{nonce}:".encode("latin-1", "replace")
+    head = f'Digest username="{_quoted(username)}", realm="{_quoted(realm)}", nonce="{_quoted(nonce)}", uri="'
+    tail = f", algorithm={given['algorithm'].strip()}" if "algorithm" in given else ""
+    tail += f', opaque="{_quoted(given["opaque"])}"' if "opaque" in given else ""
+    if not qop:
+        return _Quick(make, before, "", head, tail, "")
+    return _Quick(make, before, f":{cnonce}:{qop}:", head, f"{tail}, qop={qop}, nc=", f', cnonce="{cnonce}"')
 
 
 def digest_answer(
@@ -262,7 +320,7 @@ def _why_refused(challenge: Challenge | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    return text.replace("\\", "\\\\").replace('"', '\\"') if '"' in text or "\\" in text else text
 
 
 def _why_unusable(challenges: Sequence[Challenge]) -> str:

@@ -216,7 +216,15 @@ class SliceHead:
 
 def peek_slice(nal: bytes) -> SliceHead:
     """The head of a slice from the first bytes of its NAL unit, header included. Raises ValueError."""
-    read = BitReader(unescape(nal[1:24]))
+    try:
+        return _peeked(nal[1:5])  # where most have all of it
+    except ValueError:
+        return _peeked.__wrapped__(nal[1:24])
+
+
+@lru_cache(maxsize=1024)
+def _peeked(data: bytes) -> SliceHead:
+    read = BitReader(unescape(data))
     first = read.ue()
     return SliceHead(first, at_most(read.ue(), 9, "slice_type"), at_most(read.ue(), 255, "pic_parameter_set_id"))
 

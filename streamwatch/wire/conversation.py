@@ -21,6 +21,7 @@ from streamwatch.wire import rtcp, sdp, transport
 from streamwatch.wire.ask import Ask as Ask
 from streamwatch.wire.attempts import Attempts
 from streamwatch.wire.auth import Authenticator
+from streamwatch.wire.exchange import Asked
 from streamwatch.wire.leg import Leg
 from streamwatch.wire.media import Keyframe as Keyframe
 from streamwatch.wire.missing import blamed, no_data
@@ -262,16 +263,16 @@ class Conversation(Outcome):
         self.timings_ms[step.value] = (now - leg.begun) * 1000
         _AFTER[step](self, reply, now)
 
-    def _refusal(self, reply: Response, request: Request) -> None:
+    def _refusal(self, reply: Response, request: Asked) -> None:
         """A reply that is not 200. Raises LookError where that is the end."""
         leg, step = self._leg, self.step
-        if leg.warm and (reply.status != 401 or request.headers.get("Authorization") is not None):
+        if leg.warm and (reply.status != 401 or request.answers):
             self.auth.refusals += reply.status == 401  # the full conversation has what is left of the tries
             raise refusal_of(step, reply)
         if reply.status == 401:
             if self._route.away and self._secret:
                 raise self._route.locked()
-            leg.exchange.challenged(reply, request, *self._fields(step))
+            leg.exchange.challenged(reply, request, self._fields(step))
         elif 300 <= reply.status < 400:
             self._sent_on(reply.headers.get("Location"), METHODS[step])
         elif reply.status == SESSION_NOT_FOUND and leg.forget_session(request):
@@ -300,8 +301,7 @@ class Conversation(Outcome):
 
     def _after_describe(self, reply: Response, now: float) -> None:
         leg = self._leg
-        description = sdp.parse_sdp(reply.body)
-        track = sdp.pick_video(description)
+        description, track = sdp.described(reply.body)
         self.codec = track.codec
         leg.describe(reply, description, track, self._ask)
         self.step = Step.SETUP
@@ -313,7 +313,7 @@ class Conversation(Outcome):
         if self._attempts.current is Transport.UDP and leg.port is None:
             self.wants_ports = True
         else:
-            leg.exchange.ask("SETUP", leg.track_url, *self._fields(Step.SETUP))
+            leg.exchange.ask("SETUP", leg.track_url, self._fields(Step.SETUP))
 
     def _after_setup(self, reply: Response, now: float) -> None:
         leg, attempts = self._leg, self._attempts
@@ -387,15 +387,15 @@ class Conversation(Outcome):
     def _enter(self, step: Step, url: str, now: float) -> None:
         self.step = step
         self._leg.begun = now
-        self._leg.exchange.ask(METHODS[step], url, *self._fields(step))
+        self._leg.exchange.ask(METHODS[step], url, self._fields(step))
 
-    def _fields(self, step: Step) -> list[tuple[str, str]]:
+    def _fields(self, step: Step) -> str:
         if step is Step.DESCRIBE:
-            return [("Accept", "application/sdp")]
+            return "Accept: application/sdp\r\n"
         if step is Step.SETUP:
             leg = self._leg
-            return [("Transport", transport.asked(self._attempts.current, leg.port, leg.profile))]
-        return [("Range", "npt=0.000-")] if step is Step.PLAY else []
+            return f"Transport: {transport.asked(self._attempts.current, leg.port, leg.profile)}\r\n"
+        return "Range: npt=0.000-\r\n" if step is Step.PLAY else ""
 
 
 _AFTER: Final[dict[Step, Callable[[Conversation, Response, float], None]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from streamwatch.errors import LookError
 from streamwatch.wire.auth import Authenticator
@@ -11,6 +11,15 @@ from streamwatch.wire.transport import Session, parse_session
 
 MAX_STRAY_REPLIES: Final = 16  # of earlier requests, or provisional (1xx)
 MAX_SERVER_REQUESTS: Final = 64  # the chattiest device asks once a minute
+
+
+class Asked(NamedTuple):
+    """A request of ours, as far as it matters to its answer."""
+
+    method: str
+    url: str
+    answers: bool  # it had an answer to a challenge in it
+    in_session: bool
 
 
 class Exchange:
@@ -33,23 +42,22 @@ class Exchange:
         self._auth = auth
         self._user_agent = user_agent
         self._out: list[bytes] = []
-        self._pending: Request | None = None
+        self._pending: Asked | None = None
         self._heard = False  # an answer to a challenge of ours was answered
         self._sequence = 0
         self._strays = 0
         self._server_requests = 0
 
-    def ask(self, method: str, url: str, *fields: tuple[str, str]) -> None:
-        """A request. Raises LookError(rtsp.redirect) where it would carry our password to another host."""
+    def ask(self, method: str, url: str, fields: str = "") -> None:
+        """A request; `fields` are further header lines, each with its end. Raises LookError(rtsp.redirect) where it
+        would carry our password to another host."""
         self._sequence += 1
-        head = [("CSeq", str(self._sequence)), ("User-Agent", self._user_agent)]
-        answer = self._auth.authorization(method, url)
-        if answer is not None:
-            head.append(("Authorization", answer))
-        if self.session is not None:
-            head.append(("Session", self.session.id))
-        self._pending = Request(method, url, Headers([*head, *fields]))
-        self._out.append(serialise(self._pending))
+        answer, session = self._auth.authorization(method, url), self.session
+        told = "" if answer is None else f"Authorization: {answer}\r\n"
+        named = "" if session is None else f"Session: {session.id}\r\n"
+        self._pending = Asked(method, url, answer is not None, session is not None)
+        head = f"{method} {url} RTSP/1.0\r\nCSeq: {self._sequence}\r\nUser-Agent: {self._user_agent}\r\n"
+        self._out.append(f"{head}{told}{named}{fields}\r\n".encode("latin-1"))
 
     @property
     def sequence(self) -> int:
@@ -59,9 +67,9 @@ class Exchange:
     @property
     def is_first_answer(self) -> bool:
         """Whether what is under way is our first answer to a challenge in this connection."""
-        return self._pending is not None and not self._heard and self._pending.headers.get("Authorization") is not None
+        return self._pending is not None and not self._heard and self._pending.answers
 
-    def match(self, reply: Response) -> Request | None:
+    def match(self, reply: Response) -> Asked | None:
         """The request that it answers; None for a stray one. Raises LookError(rtsp.protocol) for too many of those."""
         pending = self._pending
         stated = reply.headers.get("CSeq")
@@ -76,7 +84,7 @@ class Exchange:
             if self._strays > MAX_STRAY_REPLIES:
                 raise protocol_error(f"more than {MAX_STRAY_REPLIES} replies to nothing that we asked")
             return None
-        self._heard = self._heard or (pending is not None and pending.headers.get("Authorization") is not None)
+        self._heard = self._heard or (pending is not None and pending.answers)
         self._pending = None
         if reply.status == 200 and (stated := reply.headers.get("Session")) is not None:
             self._hear_session(stated)
@@ -92,7 +100,7 @@ class Exchange:
             session = Session(session.id, before.timeout_s)
         self.session = session
 
-    def answers_farewell(self, reply: Response) -> Request | None:
+    def answers_farewell(self, reply: Response) -> Asked | None:
         """Our TEARDOWN, where this answers it; never raises."""
         pending = self._pending
         if (
@@ -104,13 +112,12 @@ class Exchange:
         self._pending = None
         return pending
 
-    def challenged(self, reply: Response, request: Request, *fields: tuple[str, str]) -> None:
+    def challenged(self, reply: Response, request: Asked, fields: str = "") -> None:
         """A 401: asks again with an answer. Raises LookError(rtsp.auth) where there is none worth sending."""
-        answered = request.headers.get("Authorization") is not None
-        self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=answered)
-        self.ask(request.method, request.url, *fields)
+        self._auth.challenged(reply.headers.all("WWW-Authenticate"), answered=request.answers)
+        self.ask(request.method, request.url, fields)
 
-    def try_again(self, reply: Response, request: Request) -> bool:
+    def try_again(self, reply: Response, request: Asked) -> bool:
         """The same for a request that no look fails for; False where it is not worth it."""
         try:
             self.challenged(reply, request)

@@ -31,6 +31,7 @@ class Feedback:
 
     __slots__ = (
         "_bytes",
+        "_clock",
         "_from_start",
         "_media",
         "_name",
@@ -40,21 +41,35 @@ class Feedback:
         "_requests",
         "_ssrc",
         "bye",
-        "clock",
     )
 
     def __init__(self, media: Media, name: Callable[[], str], *, from_start: bool) -> None:
         self._name = name
         self._ssrc = 0
-        self.clock = SenderClock()
+        self._clock: SenderClock | None = None  # once it is needed, as few looks last until a report comes
         self.bye = False
         self._media = media
         self._from_start = from_start
-        self._reception = Reception()
+        self._reception: Reception | None = None
         self._requests = KeyframeRequests(media.track.feedback) if media.track.feedback else None
         self._report_at = inf
         self._over_at = inf
         self._bytes = 0  # of media, when BYE was looked at
+
+    @property
+    def clock(self) -> SenderClock:
+        """What the device's reports say of its clocks."""
+        self._clock = self._clock or SenderClock()
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: SenderClock) -> None:
+        self._clock = clock
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a report came."""
+        return self._clock is not None
 
     @property
     def ssrc(self) -> int:
@@ -120,4 +135,5 @@ class Feedback:
         if sequence < 0:
             return None
         told = self.clock.latest(ssrc)
+        self._reception = self._reception or Reception()
         return self._reception.block(ssrc, (sequence - 1) & 0xFFFF, self._media.tracker.lost, told, now)

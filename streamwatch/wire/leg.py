@@ -12,10 +12,10 @@ from streamwatch.model.look import Transport
 from streamwatch.wire import sdp, transport
 from streamwatch.wire.ask import Ask
 from streamwatch.wire.auth import Authenticator
-from streamwatch.wire.exchange import Exchange
+from streamwatch.wire.exchange import Asked, Exchange
 from streamwatch.wire.feedback import Feedback
 from streamwatch.wire.media import Media
-from streamwatch.wire.rtsp import Request, Response, RtspParser
+from streamwatch.wire.rtsp import Response, RtspParser
 from streamwatch.wire.sdp import SessionDescription, VideoTrack
 from streamwatch.wire.transport import Agreed
 from streamwatch.wire.upkeep import Datagram, Upkeep
@@ -146,16 +146,16 @@ class Leg:
             self.upkeep.heard_from_us(now)
             self.exchange.ask(self.upkeep.method, self.play_url)
 
-    def forget_session(self, request: Request) -> bool:
+    def forget_session(self, request: Asked) -> bool:
         """The device does not know the session of `request`: whether a fresh one is to be asked for, once."""
-        if self.renewed or request.headers.get("Session") is None:
+        if self.renewed or not request.in_session:
             return False
         self.exchange.session = None
         self.renewed = True
         self.set_up = False
         return True
 
-    def kept_alive(self, reply: Response, request: Request) -> None:
+    def kept_alive(self, reply: Response, request: Asked) -> None:
         """What a device says to a keepalive says nothing about its video."""
         upkeep = self.upkeep
         if upkeep is None:

@@ -125,7 +125,7 @@ class Outcome:
         `zero_us` is what our own clock showed (UTC, microseconds) when the monotonic one stood at zero.
         """
         leg = self._leg
-        if leg.feedback is None or leg.media is None:
+        if leg.feedback is None or leg.media is None or not leg.feedback.has_heard:
             return None
         return leg.feedback.clock.offset_ms(leg.media.ssrc, zero_us)
 
@@ -133,7 +133,7 @@ class Outcome:
     def clock_drift_ppm(self) -> float | None:
         """How much faster the device's media clock runs than its own NTP; None where no two reports tell."""
         leg = self._leg
-        if leg.feedback is None or leg.media is None:
+        if leg.feedback is None or leg.media is None or not leg.feedback.has_heard:
             return None
         return leg.feedback.clock.drift_ppm(leg.media.ssrc, leg.media.track.clock_rate)
 

@@ -23,14 +23,20 @@ MAX_BODY: Final = 128 * 1024  # bytes; gortsplib pkg/base. The longest real SDP 
 MAX_SKIPPED: Final = (
     2**20
 )  # bytes of garbage or of foreign channels between two good events: about 3 s of a stale 3 Mbit/s
+MAX_QUICK: Final = 1_500  # bytes of a head that is read in one go: below every limit above, and most have 100 to 400
 FRAME_HEADER: Final = 4  # "$", channel, 16-bit length: RFC 2326 section 10.12
 
 _DOLLAR = 0x24
+_LETTER_R = 0x52
 _VERSION = b"RTSP/1.0"
 _STATUS_LINE = re.compile(r"RTSP/1\.0 (0|[1-6][0-9]{2})(?: (.*))?", re.DOTALL)  # "RTSP/1.0 0 ": Dahua, to TEARDOWN
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,64}) (\S+) RTSP/1\.0")
 _OTHER_PROTOCOL = re.compile(r"(?:RTSP|HTTP|SIP)/[0-9]\.[0-9] |ICY ")
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n|\Z)")
+_QUICK_START = re.compile(r"RTSP/1\.0 ([1-6][0-9]{2})(?: ([ -\xff]*))?\r")
+_QUICK_FIELD = re.compile(r"\n([!-9;-\x7e]{1,64}): ?((?:[!-\xff](?:[ -\xff]*[!-\xff])?)?)\r")
+_LENGTH_NAME = len("content-length")
+_QUICK_END = b"\r\n\r\n"
 _HEAD_END = re.compile(rb"\n\r?\n")
 _DIGITS = re.compile(r"[0-9]{1,10}")
 
@@ -44,7 +50,7 @@ class Headers(tuple[tuple[str, str], ...]):
         """The first value of that name, or None."""
         wanted = name.lower()
         for key, value in self:
-            if key.lower() == wanted:
+            if key == name or key.lower() == wanted:
                 return value
         return None
 
@@ -138,7 +144,7 @@ class RtspParser:
         self._foreign = foreign
         self._dropped = 0  # bytes that are consumed and no longer in the buffer
         self.skipped_bytes = 0
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""  # what was received last, where nothing had waited; else a copy
         self._at = 0  # what lies before it is consumed
         self._scanned = 0  # neither a line end nor a forbidden byte between _at and here
         self._floor = 0  # a line that begins before here has a forbidden byte in it
@@ -158,7 +164,7 @@ class RtspParser:
         """Whether all that came is consumed, and nothing has begun that goes on."""
         return self._head is None and not self._garbage and self._at >= len(self._buffer)
 
-    def window(self) -> tuple[bytearray, int] | None:
+    def window(self) -> tuple[bytes | bytearray, int] | None:
         """The bytes at hand and where the next event begins in them, for the fast path; None within a message."""
         if self._head is not None or self._garbage or self._error is not None:
             return None
@@ -174,13 +180,23 @@ class RtspParser:
         if not data:
             self._eof = True
             return
-        if self._at:
-            self._dropped += self._at
-            del self._buffer[: self._at]  # moves a pointer, not the bytes
-            self._scanned = max(0, self._scanned - self._at)
-            self._floor = max(0, self._floor - self._at)
+        at = self._at
+        if at >= len(self._buffer):
+            self._dropped += at
+            self._buffer = bytes(data)  # which is no copy of bytes
+            self._at = self._scanned = self._floor = 0
+            return
+        buffer = self._buffer
+        if isinstance(buffer, bytes):
+            buffer = self._buffer = bytearray(memoryview(buffer)[at:])
+        elif at:
+            del buffer[:at]  # moves a pointer, not the bytes
+        if at:
+            self._dropped += at
+            self._scanned = max(0, self._scanned - at)
+            self._floor = max(0, self._floor - at)
             self._at = 0
-        self._buffer += data
+        buffer += data
 
     def next_event(self) -> Event | None:
         """The next event; None needs more bytes; Closed ends it. Raises LookError(rtsp.protocol), again each time."""
@@ -190,7 +206,7 @@ class RtspParser:
             event = self._next()
         except LookError as error:
             self._error = error
-            self._buffer.clear()
+            self._buffer = b""
             raise
         if event is not None:
             self._skipped = 0
@@ -218,13 +234,42 @@ class RtspParser:
                     return None
                 self._at = self._scanned = at + size
                 if channel in self.channels or self._foreign:
+                    if type(buffer) is bytes:
+                        return Interleaved(channel, buffer[at + FRAME_HEADER : at + size])
                     return Interleaved(channel, bytes(memoryview(buffer)[at + FRAME_HEADER : at + size]))
                 self._skip(size)
+            elif first == _LETTER_R and (reply := self._quick()) is not None:
+                return reply
             elif first in b"\r\n":  # stray CRLF before "$" (retina 0.4), or after a body
                 self._consume(1)
                 self._skip(1)
             elif not self._begin_message():
                 return None
+
+    def _quick(self) -> Response | None:
+        """A whole reply, short and as it should be, read in one go; None: it is read line by line."""
+        buffer, at = self._buffer, self._at
+        end = buffer.find(_QUICK_END, at, at + MAX_QUICK)
+        if end < 0 or self._scanned > at:
+            return None
+        text = buffer[at : end + 1].decode("latin-1")
+        start = _QUICK_START.match(text)
+        fields = _QUICK_FIELD.findall(text)
+        if start is None or not text.count("\n") == len(fields) <= MAX_HEADERS:
+            return None
+        length = 0
+        if "ontent-" in text or "CONTENT-" in text:
+            for name, value in fields:
+                if len(name) == _LENGTH_NAME and name.lower() == "content-length":
+                    if length or _DIGITS.fullmatch(value) is None or int(value) > MAX_BODY:
+                        return None
+                    length = int(value)
+        stop = end + 4 + length
+        if stop > len(buffer):
+            return None
+        body = bytes(memoryview(buffer)[end + 4 : stop]) if length else b""
+        self._at = self._scanned = stop
+        return Response(int(start[1]), (start[2] or "").strip(" "), Headers(fields), body)
 
     def _consume(self, count: int) -> None:
         self._at += count

@@ -10,6 +10,7 @@ import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from streamwatch.errors import LookError, Reason, UsageError
@@ -20,6 +21,7 @@ from streamwatch.wire.url import DEFAULT_PORTS, MAX_URL, Origin, is_absolute, pa
 from streamwatch.wire.words import plain
 
 MAX_SDP: Final = 128 * 1024  # bytes, as MAX_BODY
+MAX_CACHED: Final = 4096  # bytes; the longest real one seen has 2 KiB
 MAX_MEDIA: Final = 16  # sections; real devices have up to 4
 MAX_FORMATS: Final = 16  # payload types a section; real devices offer one or two
 MAX_ATTRIBUTES: Final = 256  # a section, and parameters of an fmtp; real devices have up to 30
@@ -102,6 +104,17 @@ class VideoTrack:
     ] = ()  # NAL units; of mjpeg its frame header with the size; those in the stream win
     profile: str = PLAIN  # RTP/AVP or RTP/AVPF
     feedback: frozenset[str] = NONE  # "nack pli", "ccm fir": how it may be asked for a keyframe
+
+
+def described(body: bytes) -> tuple[SessionDescription, VideoTrack]:
+    """What a description says, and the track to watch. Raises LookError(media.no_video)."""
+    return _described(body) if len(body) <= MAX_CACHED else _described.__wrapped__(body)
+
+
+@lru_cache(maxsize=1024)  # of at most 4 KiB, and about as much again in parts: 8 MiB; a camera says the same each time
+def _described(body: bytes) -> tuple[SessionDescription, VideoTrack]:
+    description = parse_sdp(body)
+    return description, pick_video(description)
 
 
 def parse_sdp(body: bytes) -> SessionDescription:

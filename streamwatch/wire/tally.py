@@ -132,7 +132,7 @@ class Tally:
             OTHER if self._decided else self._sees(self._look(packet.payload, 0, min(HEAD, len(packet.payload))), now)
         )
 
-    def hop(self, buffer: bytearray, at: int, end: int, now: float, *, wanted: bool = False) -> int:
+    def hop(self, buffer: bytes | bytearray, at: int, end: int, now: float, *, wanted: bool = False) -> int:
         """Takes packets of our channel from `at` on, where one begins; gives where the first begins that is left.
 
         That may lie behind `end`: of a packet whose first bytes are there the rest says nothing. A packet that begins

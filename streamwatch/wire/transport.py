@@ -13,6 +13,7 @@ ASKED_CHANNELS: Final = (0, 1)
 DEFAULT_TIMEOUT_S: Final = 60  # RFC 2326 section 12.37
 MIN_TIMEOUT_S: Final = 5  # "timeout=0" is seen; below this a keepalive would be a storm
 MAX_TIMEOUT_S: Final = 3600
+MAX_CHANNEL: Final = 255
 MIN_MEDIA_PORT: Final = 1024  # a device that names a port below has us send to its DNS or SNMP: nothing goes there
 
 _BY_UDP: Final = frozenset({"rtp/avp", "rtp/avp/udp", "rtp/avpf", "rtp/avpf/udp"})
@@ -20,6 +21,13 @@ _CHANNELS = re.compile(r"\s*([0-9]{1,3})\s*(?:-\s*([0-9]{1,3}))?\s*")
 _PORTS = re.compile(r"\s*([0-9]{1,5})\s*(?:-\s*([0-9]{1,5}))?\s*")
 _SSRC = re.compile(r"\s*([0-9A-Fa-f]{1,8})\s*")  # hikvision: "ssrc= d6d6627", a blank and seven digits
 _SESSION_ID = re.compile(r"[!-:<-~]{1,512}")  # RFC: 8 or more of a few characters; GStreamer's hold . - ~ _
+
+
+# Most answers by far; all that follows is for the others.
+_PLAIN_SESSION = re.compile(r"([!-:<-~]{1,512})(?:;timeout=([0-9]{1,6}))?")
+_PLAIN_TCP = re.compile(
+    r"RTP/AVPF?/TCP;unicast;interleaved=([0-9]{1,3})-([0-9]{1,3})(?:;ssrc=([0-9A-Fa-f]{1,8}))?(?:;mode=\"?(?:PLAY|play)\"?)?"
+)
 
 
 class Session(NamedTuple):
@@ -31,6 +39,9 @@ class Session(NamedTuple):
 
 def parse_session(value: str | None) -> Session | None:
     """A Session header, or None where there is none that can be repeated."""
+    if (plain := _PLAIN_SESSION.fullmatch(value or "")) is not None:
+        seconds = int(plain[2]) if plain[2] else DEFAULT_TIMEOUT_S
+        return Session(plain[1], min(max(seconds, MIN_TIMEOUT_S), MAX_TIMEOUT_S))
     head, _, rest = (value or "").partition(";")
     if _SESSION_ID.fullmatch(head.strip()) is None:
         return None
@@ -62,6 +73,10 @@ def asked(lower: Transport, port: int | None, profile: str = PLAIN) -> str:
 
 def parse_transport(value: str | None, asked_for: Transport) -> Agreed:
     """A reply's Transport header. What it leaves out, or says in a way that makes no sense, is as it was asked for."""
+    plain = _PLAIN_TCP.fullmatch(value or "")
+    if plain is not None and int(plain[1]) <= MAX_CHANNEL and int(plain[2]) <= MAX_CHANNEL:
+        ssrc = int(plain[3], 16) or None if plain[3] else None
+        return Agreed(Transport.TCP, channels=(int(plain[1]), int(plain[2])), ssrc=ssrc)
     text = (value or "").lower()
     if "interleaved" in text or "rtp/avp/tcp" in text or "rtp/avpf/tcp" in text:
         ssrc = _ssrc(_parameters(text)) if "ssrc" in text else None

@@ -85,6 +85,8 @@ def _part(address: str, url: str) -> str | None:
     """An address without the camera's own at its begin, which may hold a secret; None where it looks like one."""
     if address.startswith(url):
         address = address[len(url) :]
+        if "=" not in address:
+            return address
         return address if masked_url(f"rtsp://x/?{address}") == f"rtsp://x/?{address}" else None
     return address if len(address) <= MAX_KEPT_URL and masked_url(address) == address else None
 

@@ -39,14 +39,15 @@ class _Waiting(NamedTuple):
 class H264Depacketiser(Pictures):
     """One stream's state, as `Pictures`; a picture after a recovery point whose slices are all intra is a keyframe."""
 
-    __slots__ = ("_field", "_number", "_pps", "_recovery", "_second", "_sps", "_waiting")
+    __slots__ = ("_field", "_in_force", "_number", "_pps", "_recovery", "_second", "_sps", "_waiting")
 
-    SHAPE = FragmentShape(Struct("!BBHBBHIIBB"), 14, 0x9F, FU_A)  # and no forbidden bit
+    SHAPE = FragmentShape(Struct("!HHHHQBB"), 14, 0x9F, FU_A)  # and no forbidden bit
     _FRAGMENT_HEADER = 2  # FU indicator, FU header
     _SLICES = frozenset({bitstream.SLICE, bitstream.SLICE_IDR})
     _SETS = frozenset({bitstream.SPS, bitstream.PPS})
 
     def __init__(self, sprop: Iterable[bytes] = ()) -> None:
+        self._in_force: tuple[int, tuple[bytes, list[bytes]] | None] | None = None  # until another set comes
         self._sps: dict[int, bytes] = {}
         self._pps: dict[int, bytes] = {}
         self._number: int | None = None  # the latest decoding order number
@@ -212,12 +213,18 @@ class H264Depacketiser(Pictures):
         super().lose()
 
     def _placed(self, unit: bytes) -> tuple[int, dict[int, bytes], int]:
+        self._in_force = None
         kind = unit[0] & 0x1F if unit else 0
         if kind == bitstream.SPS:
             return kind, self._sps, bitstream.parse_sps(unit).id
         return kind, self._pps, bitstream.parse_pps_ids(unit)[0]
 
     def _sets_in_force(self) -> tuple[bytes, list[bytes]] | None:
+        if self._in_force is None or self._in_force[0] != self._pps_id:
+            self._in_force = self._pps_id, self._found_sets()
+        return self._in_force[1]
+
+    def _found_sets(self) -> tuple[bytes, list[bytes]] | None:
         pps = self._pps.get(self._pps_id)
         sps = None if pps is None else self._sps.get(bitstream.parse_pps_ids(pps)[1])
         if sps is None:

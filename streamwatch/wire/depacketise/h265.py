@@ -45,7 +45,7 @@ class H265Depacketiser(Pictures):
 
     __slots__ = ("_kind", "_numbered", "_pps", "_sps", "_vps")
 
-    SHAPE = FragmentShape(Struct("!BBHBBHIIHB"), 15, 0xFFF8, FRAGMENTATION << 9)  # no forbidden bit, layer 0
+    SHAPE = FragmentShape(Struct("!HHHHQHB"), 15, 0xFFF8, FRAGMENTATION << 9)  # no forbidden bit, layer 0
     _FRAGMENT_HEADER = 3  # payload header, FU header
     _SLICES = frozenset(range(bitstream_h265.LAST_SLICE + 1))
     _SETS = frozenset({bitstream_h265.VPS, bitstream_h265.SPS, bitstream_h265.PPS})

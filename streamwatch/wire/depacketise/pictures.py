@@ -48,7 +48,7 @@ class KeyUnit(NamedTuple):
 class FragmentShape(NamedTuple):
     """How the fast path knows a fragment in the middle of a unit."""
 
-    prefix: Struct  # "$", channel, length; RTP's fixed header; payload header, FU header
+    prefix: Struct  # "$" and channel, length; RTP: first bytes, number, time and source; payload header, FU header
     header: int  # bytes of RTP and of fragment header: what follows is picture
     mask: int  # of the payload header
     kind: int  # what it is behind the mask
