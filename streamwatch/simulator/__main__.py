@@ -42,6 +42,16 @@ def main() -> int:
     parser.add_argument("--gop", type=int, default=default.profile.gop_frames, metavar="N", help="a key frame every N")
     parser.add_argument("--qp", type=int, default=default.profile.qp, metavar="N", help="quantiser: less is larger")
     parser.add_argument("--kbps", type=int, metavar="N", help="a rate instead of a quantiser (that of 720p)")
+    paced = argparse.BooleanOptionalAction
+    parser.add_argument("--paced", action=paced, default=default.paced, help="a packet a write, else a frame a write")
+    parser.add_argument("--random-start", action="store_true", help="who comes waits for the next key frame")
+    parser.add_argument(
+        "--latency", type=float, default=0.0, metavar="S", help="each answers later by its own time up to S"
+    )
+    parser.add_argument("--loss", type=float, default=0.0, metavar="SHARE", help="of all packets, they never arrive")
+    parser.add_argument(
+        "--wide", action=argparse.BooleanOptionalAction, help="one listener for all; none of them can be refused then"
+    )
     given = parser.parse_args()
 
     async def farm() -> None:
@@ -53,6 +63,8 @@ def main() -> int:
             smart_interval_s=given.smart_interval,
             hostile=given.hostile,
             sizes=sizes(given.sizes), profile=Profile(given.fps, given.gop, given.qp, given.kbps),
+            paced=given.paced, random_start=given.random_start, latency_s=given.latency, loss=given.loss,
+            wide=given.wide,
         )  # fmt: skip
         await simulate(plan, given.inventory)
 

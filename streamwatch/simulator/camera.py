@@ -1,58 +1,90 @@
-"""One simulated camera: its listener, its sessions, its fault. It has an address of its own, to be refused alone."""
+"""One simulated camera: its sessions, its fault, and its listener, where it has one of its own to be refused alone."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import random
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.dialects import Dialect
-from streamwatch.simulator.digest import proof
+from streamwatch.simulator.digest import Proof, proof
 from streamwatch.simulator.faults import HOSTILE, SHOWN, Fault
 from streamwatch.simulator.hostile.props import Props
 from streamwatch.simulator.hostile.stage import Account, Hostility, Talk, perform
 from streamwatch.simulator.library import Library
 from streamwatch.simulator.packets import Reel
-from streamwatch.simulator.render import GOPS, Variant
+from streamwatch.simulator.render import Variant
 from streamwatch.simulator.session import Session
+from streamwatch.simulator.switchboard import Switchboard
 
 BACKLOG = 64
 MAX_SESSIONS = 16  # of one camera; real ones take 4-20
 ACCEPTS_A_TURN = 16  # connections taken before the loop may do something else
 IDLE_S = 130.0  # twice the advertised 60 s and a little: who is neither playing nor asking is cut
 NO_FILES_S = 1.0  # without a free descriptor new connections wait this long
-# Steps through the loop from PLAY to PLAY: coprime to GOPS, so no start returns before all the others were used.
+# Steps through the loop from PLAY to PLAY: coprime to the number of its groups, so no start returns before all the
+# others were used.
 STRIDE = {"sub": 5, "main": 3, "full": 3}
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all devices of a farm share. `wide`: one listener takes the connections of all. `random_start`: who begins
+    to watch begins within a group of pictures of so many; 0: at a key frame."""
+
+    board: Switchboard
+    library: Library
+    props: Callable[[], Awaitable[Props]]
+    streams: tuple[str, ...]
+    paced: bool
+    wide: bool
+    random_start: int
+
+
 class Camera:
-    """A camera that listens on (address, port). `fault` is what is wrong with it now; change it by `apply`."""
+    """A camera at (address, port). `fault` is what is wrong with it now; change it by `apply`."""
+
+    __slots__ = (
+        "_filler", "_hostile", "_house", "_listener", "_open", "_proof", "_sessions", "_start", "_turns", "address",
+        "board", "carriage", "code", "dialect", "fault", "hostility", "latency_s", "loss", "name", "paced", "password",
+        "port", "scene", "smart_s", "streams", "username", "village",
+    )  # fmt: skip
 
     def __init__(
-        self, *, code: str, name: str, village: str, scene: str, address: str, port: int, dialect: Dialect,
-        username: str, password: str, start: int, library: Library, carriage: Carriage, smart_s: float | None = None,
-        props: Callable[[], Awaitable[Props]], streams: tuple[str, ...] = ("sub", "main"),
+        self, house: House, *, code: str, name: str, village: str, scene: str, address: str, port: int,
+        dialect: Dialect, username: str, password: str, start: int, carriage: Carriage, smart_s: float | None = None,
+        latency_s: float = 0.0, loss: float = 0.0,
     ) -> None:  # fmt: skip
         self.code, self.name, self.village, self.scene = code, name, village, scene
         self.address, self.port, self.dialect, self.carriage = address, port, dialect, carriage
         self.username, self.password = username, password
         self.smart_s = smart_s  # between two key frames of a codec that saves them; its encoder runs, whoever watches
-        self.proof = proof(username, dialect.realm, password, qop=dialect.qop, sha256=dialect.sha256)
+        self.latency_s, self.loss = latency_s, loss
+        self.board, self.streams, self.paced = house.board, house.streams, house.paced
         self.fault: Fault | None = None
         self.hostility: Hostility | None = None  # in place of a fault
-        self._library = library
-        self._props = props
-        self._hostile: set[asyncio.Task[None]] = set()
+        self._house = house
+        self._proof: Proof | None = None
+        self._hostile: list[asyncio.Task[None]] = []
         self._turns = 0
-        self.streams = streams
-        self._starts = dict.fromkeys(GOPS, start)
-        self._sessions: set[Session] = set()
-        self._joining: set[asyncio.Task[tuple[asyncio.Transport, Session]]] = set()
+        self._start = start
+        self._sessions: list[Session] = []
+        self._open = True
         self._listener: socket.socket | None = None
         self._filler: socket.socket | None = None
+
+    @property
+    def proof(self) -> Proof:
+        """What a right Digest answer shows."""
+        if self._proof is None:
+            dialect = self.dialect
+            self._proof = proof(self.username, dialect.realm, self.password, qop=dialect.qop, sha256=dialect.sha256)
+        return self._proof
 
     @property
     def url(self) -> str:
@@ -78,26 +110,22 @@ class Camera:
         """What is wrong with it, as the control port names it."""
         return f"{HOSTILE}{self.hostility.name}" if self.hostility is not None else self.fault
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is as one that nobody has looked at."""
+        return not self._sessions and not self._hostile and self.fault is None and self.hostility is None
+
     def open(self) -> None:
-        """Binds and listens. Raises OSError where the address or the port cannot be had."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.settimeout(0)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self.address, self.port))
-        except OSError:
-            listener.close()
-            raise
-        self._listener = listener
-        self._listen()
+        """Binds and listens, where it has a listener of its own. Raises OSError where that cannot be had."""
+        if not self._house.wide:
+            self._listener = listening(self.address, self.port)
+            self._listen()
 
     def close(self) -> None:
         """Ends the listener and all sessions."""
+        self._open = False
         self._empty()
-        if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener.fileno())
-            self._listener.close()
-            self._listener = None
+        self._hang_up()
         self.cut()
 
     def cut(self) -> None:
@@ -121,7 +149,7 @@ class Camera:
         before, was_hostile = self.fault, self.hostility
         if fault is (was_hostile or before):
             return
-        filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM) if fault is Fault.DEAD else None
+        filler = self._filling() if fault is Fault.DEAD else None
         self.hostility = fault if isinstance(fault, Hostility) else None
         self.fault = None if isinstance(fault, Hostility) else fault
         self._empty()
@@ -135,10 +163,31 @@ class Camera:
             self._listen()
 
     def _listen(self) -> None:
+        """Takes connections again: by its own listener, or by leaving them to the farm's."""
+        if self._house.wide:
+            self._hang_up()
+            return
         assert self._listener is not None
         self._drain()
         self._listener.listen(BACKLOG)
-        asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+        self.board.listen(self._listener, self._accept)
+
+    def _hang_up(self) -> None:
+        if self._listener is not None:
+            self.board.ignore(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _filling(self) -> socket.socket:
+        """What playing dead takes: a socket, and a listener of its own, which precedes the farm's. Raises OSError."""
+        filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if self._listener is None:
+            try:
+                self._listener = listening(self.address, self.port, shared=True)
+            except OSError:
+                filler.close()
+                raise
+        return filler
 
     def _play_dead(self, filler: socket.socket) -> None:
         """Keeps listening with a queue that is full: the kernel drops every SYN, as where nothing is plugged in.
@@ -147,7 +196,7 @@ class Camera:
         """
         listener = self._listener
         assert listener is not None
-        asyncio.get_running_loop().remove_reader(listener.fileno())
+        self.board.ignore(listener)
         listener.listen(0)
         self._drain()
         self.cut()
@@ -164,7 +213,7 @@ class Camera:
     def _refuse(self) -> None:
         """Stops listening but keeps the port, so that nobody takes it meanwhile."""
         assert self._listener is not None
-        asyncio.get_running_loop().remove_reader(self._listener.fileno())
+        self.board.ignore(self._listener)
         self._drain()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -179,45 +228,34 @@ class Camera:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        loop = asyncio.get_running_loop()
-        for _ in range(ACCEPTS_A_TURN):
-            try:
-                connection, _ = self._listener.accept()
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):  # the loop would call again at once, for ever
-                    loop.remove_reader(self._listener.fileno())
-                    loop.call_later(NO_FILES_S, self._resume)
-                return
-            connection.settimeout(0)
-            if self.hostility is not None:
-                self._play(self.hostility, connection)
-                continue
-            task = loop.create_task(loop.connect_accepted_socket(self._session, connection))
-            self._joining.add(task)
-            task.add_done_callback(self._joined)
+        if not accept_from(self._listener, self.take):  # the loop would call again at once, for ever
+            self.board.ignore(self._listener)
+            self.board.at(self.board.time() + NO_FILES_S, self._resume)
 
     def _resume(self) -> None:
         if self._listener is not None and self.fault not in (Fault.DEAD, Fault.REFUSED):
-            asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+            self.board.listen(self._listener, self._accept)
 
-    def _joined(self, task: asyncio.Task[tuple[asyncio.Transport, Session]]) -> None:
-        self._joining.discard(task)
-        if not task.cancelled():
-            task.exception()  # a peer that is gone already is nobody's fault
+    def take(self, connection: socket.socket) -> None:
+        """A connection to this camera, which does not block."""
+        if self.hostility is not None:
+            self._play(self.hostility, connection)
+        else:
+            Session(self, self.board.connect(connection))
 
     def _play(self, what: Hostility, connection: socket.socket) -> None:
         if self.sessions >= MAX_SESSIONS:
             connection.close()
             return
         task = asyncio.get_running_loop().create_task(self._perform(what, connection))
-        self._hostile.add(task)
+        self._hostile.append(task)
         task.add_done_callback(self._performed)
 
     async def _perform(self, what: Hostility, connection: socket.socket) -> None:
         self._turns += 1
         turn = self._turns - 1
         try:
-            props = await self._props()
+            props = await self._house.props()
             reader, writer = await asyncio.open_connection(sock=connection)
         except BaseException:
             connection.close()
@@ -225,44 +263,71 @@ class Camera:
         await perform(what, Talk(reader, writer, props, Account(self.username, self.password), turn))
 
     def _performed(self, task: asyncio.Task[None]) -> None:
-        self._hostile.discard(task)
+        self._hostile.remove(task)
         if not task.cancelled():
             task.exception()  # a peer that is gone already is nobody's fault
 
-    def _session(self) -> Session:
-        return Session(self)
-
     def joined(self, session: Session) -> bool:
         """A connection came; False where there are too many, or the camera went away meanwhile."""
-        if self._listener is None or len(self._sessions) >= MAX_SESSIONS or self.fault in (Fault.DEAD, Fault.REFUSED):
+        if not self._open or len(self._sessions) >= MAX_SESSIONS or self.fault in (Fault.DEAD, Fault.REFUSED):
             return False
-        self._sessions.add(session)
+        self._sessions.append(session)
         return True
 
     def left(self, session: Session) -> None:
         """A connection is gone."""
-        self._sessions.discard(session)
+        if session in self._sessions:
+            self._sessions.remove(session)
 
     def _variant(self) -> Variant:
         return SHOWN.get(self.fault, Variant.HEALTHY) if self.fault is not None else Variant.HEALTHY
 
     def showing(self, stream: str) -> Reel | None:
         """What the camera shows now; None, and the renderer is set to work, where it is not rendered yet."""
-        reel = self._library.ready(self.scene, self._variant(), stream, stap=self.dialect.stap)
+        reel = self._house.library.ready(self.scene, self._variant(), stream, stap=self.dialect.stap)
         if reel is None:
-            self._library.request(self.scene, self._variant(), stream)
+            self._house.library.request(self.scene, self._variant(), stream)
         return reel
 
     async def shown(self, stream: str) -> Reel:
         """The same, waiting for the renderer."""
-        return await self._library.get(self.scene, self._variant(), stream, stap=self.dialect.stap)
+        return await self._house.library.get(self.scene, self._variant(), stream, stap=self.dialect.stap)
 
-    def next_start(self, stream: str) -> int:
-        """The group that the next PLAY of `stream` begins with, modulo their number: none of those before, but one."""
-        start = self._starts[stream]
-        self._starts[stream] = start + STRIDE[stream]
-        return start
+    def next_start(self, stream: str) -> tuple[int, int]:
+        """The group that the next PLAY of `stream` begins with, modulo their number, and the picture in it."""
+        start = self._start
+        self._start = start + 1
+        within = random.randrange(self._house.random_start) if self._house.random_start else 0
+        return start * STRIDE[stream], within
 
     def turn(self, now: float) -> int | None:
         """Which turn of its key frames it is at `now` (the loop's time); None where every group has its own."""
         return None if self.smart_s is None else int(now / self.smart_s)
+
+
+def listening(address: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket that may listen there: alone, or beside a wider one. Raises OSError."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.settimeout(0)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
+        listener.bind((address, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def accept_from(listener: socket.socket, take: Callable[[socket.socket], None]) -> bool:
+    """Takes some of the connections that wait. False where there is no free descriptor for the next one."""
+    for _ in range(ACCEPTS_A_TURN):
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            return error.errno not in (errno.EMFILE, errno.ENFILE)
+        connection.settimeout(0)
+        take(connection)
+    return True

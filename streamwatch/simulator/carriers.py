@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from streamwatch.simulator.packets import Frame
+from streamwatch.simulator.switchboard import Connection
 
-MAX_UNSENT = 1 << 20  # bytes; 20 key frames: who reads no faster than that is cut, as a camera with little memory does
+MAX_UNSENT = 1 << 20  # bytes; 4 to 20 key frames: who reads no faster is cut, as a camera with little memory does
 PAIR_TRIES = 8  # for an even port whose odd neighbour is free too (RFC 3550 section 11)
 # Linux charges a datagram of ours with 2.3 KiB of the receiver's buffer, 208 KiB by default: about 90 of them. A reader
 # that is 20 ms late finds 64 at this pace, which is still 36 Mbit/s.
@@ -40,23 +41,30 @@ class Carrier(Protocol):
 
 
 class Interleaved:
-    """RFC 2326 section 10.12. One frame is one write."""
+    """RFC 2326 section 10.12. One packet is one write, or one frame is where not `paced`."""
 
     datagrams = False
 
-    def __init__(self, transport: asyncio.Transport, channel: int, ssrc: int) -> None:
-        self._transport = transport
+    def __init__(self, connection: Connection, channel: int, ssrc: int, *, paced: bool) -> None:
+        self._connection = connection
         self._channel = channel
+        self._paced = paced
         self.reply = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1};ssrc={ssrc:08X}"
 
     def send(self, frame: Frame, sequence: int, timestamp: int, ssrc: int, lost: Collection[int] = ()) -> bool:
         """False where more than MAX_UNSENT bytes wait for a peer that does not read."""
-        if self._transport.get_write_buffer_size() > MAX_UNSENT:
+        if self._connection.unsent > MAX_UNSENT:
             return False
         out = frame.stamped(self._channel, sequence, timestamp, ssrc)
+        if self._paced:
+            pieces = frame.pieces(out)
+            if lost:
+                pieces = (piece for index, piece in enumerate(pieces) if index not in lost)
+            self._connection.write_each(pieces)
+            return True
         if lost:
             out = bytearray().join(piece for index, piece in enumerate(frame.pieces(out)) if index not in lost)
-        self._transport.write(out)
+        self._connection.write(out)
         return True
 
     def heard(self) -> bool:
@@ -64,7 +72,8 @@ class Interleaved:
         return False
 
     def close(self) -> None:
-        """The connection is the session's."""
+        """The connection is the session's; packets that wait are forgotten."""
+        self._connection.forget()
 
 
 class Datagrams:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -40,7 +40,7 @@ class Ground(Protocol):
     """What the control port asks of the farm."""
 
     @property
-    def cameras(self) -> list[Camera]:
+    def cameras(self) -> Sequence[Camera]:
         """All cameras."""
         ...
 

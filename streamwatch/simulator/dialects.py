@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 
 from streamwatch.simulator.packets import CLOCK_RATE, PAYLOAD_TYPE, Reel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """The habits of one maker's firmware. `track` is the text behind the stream's URL; paths start with a slash."""
 
@@ -34,9 +35,19 @@ class Dialect:
         return {"sub": self.sub, "main": self.main, "full": self.full}[stream]
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that are answered."""
+        return _ALL if self.get_parameter else _FEWER
+
+    @property
     def public(self) -> str:
-        """The Public header: the methods that are answered."""
-        return "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN" + (", GET_PARAMETER" if self.get_parameter else "")
+        """The Public header."""
+        return _ALL_NAMED if self.get_parameter else _FEWER_NAMED
+
+
+_FEWER = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "TEARDOWN")
+_ALL = (*_FEWER, "GET_PARAMETER")
+_FEWER_NAMED, _ALL_NAMED = ", ".join(_FEWER), ", ".join(_ALL)
 
 
 DIALECTS: tuple[Dialect, ...] = (
@@ -92,13 +103,17 @@ DIALECTS: tuple[Dialect, ...] = (
 
 def describe(dialect: Dialect, url: str, host: str, reel: Reel) -> bytes:
     """The SDP (RFC 4566) of one stream; `url` is the stream's, without a slash at the end."""
+    control = f"{url}/{dialect.track}" if dialect.absolute_control else dialect.track
+    return f"v=0\r\no=- 1772323200 1 IN IP4 {host}\r\n{_description(dialect, reel)}a=control:{control}\r\n".encode()
+
+
+@lru_cache(maxsize=1024)  # dialects x clips x framing
+def _description(dialect: Dialect, reel: Reel) -> str:
+    """What all cameras of a dialect say of a clip."""
     fmtp = f"a=fmtp:{PAYLOAD_TYPE} packetization-mode=1;profile-level-id={reel.sps[1:4].hex().upper()}"
     if dialect.sprop:
         fmtp += f";sprop-parameter-sets={b64encode(reel.sps).decode()},{b64encode(reel.pps).decode()}"
-    control = f"{url}/{dialect.track}" if dialect.absolute_control else dialect.track
     lines = [
-        "v=0",
-        f"o=- 1772323200 1 IN IP4 {host}",
         f"s={dialect.server.split('/')[0].split(' ')[0]} Session",
         "c=IN IP4 0.0.0.0",
         "t=0 0",
@@ -109,7 +124,6 @@ def describe(dialect: Dialect, url: str, host: str, reel: Reel) -> bytes:
         fmtp,
         f"a=framerate:{reel.fps}",
         f"a=x-dimensions:{reel.width},{reel.height}",
-        f"a=control:{control}",
         "",
     ]
-    return "\r\n".join(lines).encode()
+    return "\r\n".join(lines)

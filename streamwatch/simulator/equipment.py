@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -110,7 +110,7 @@ def lines(places: Sequence[VillageEntry]) -> list[LineEntry]:
     return out
 
 
-def recorders(seen: Sequence[CameraEntry], places: Sequence[VillageEntry]) -> list[RecorderEntry]:
+def recorders(seen: Iterable[CameraEntry], places: Sequence[VillageEntry]) -> list[RecorderEntry]:
     """Recorders for `seen` (sorted by village), CHANNELS cameras each."""
     names = {place.code: place.name for place in places}
     out: list[RecorderEntry] = []
@@ -124,7 +124,7 @@ def recorders(seen: Sequence[CameraEntry], places: Sequence[VillageEntry]) -> li
     return out
 
 
-def points(seen: Sequence[CameraEntry], places: Sequence[VillageEntry], rng: random.Random) -> list[PointEntry]:
+def points(seen: Iterable[CameraEntry], places: Sequence[VillageEntry], rng: random.Random) -> list[PointEntry]:
     """A planned point for every camera of `seen`, and in each village one that no camera fills."""
     out: list[PointEntry] = []
     of_village = {village: list(group) for village, group in groupby(seen, key=lambda camera: camera.village)}

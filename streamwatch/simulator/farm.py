@@ -1,39 +1,49 @@
-"""The farm: plans cameras, gives each an address, switches faults, writes the inventory; `simulate` runs it."""
+"""The farm: gives each planned camera an address, switches faults, writes the inventory; `simulate` runs it.
+
+A camera is a few bytes of a list until somebody connects to it, asks for it or makes it faulty.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import signal
+import socket
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta, timezone
-from itertools import islice
+from hashlib import blake2b
 from pathlib import Path
+from typing import overload
 
 import msgspec
 
 from streamwatch.clock import US, Clock, SystemClock, to_datetime
 from streamwatch.errors import ConfigError, NotFoundError, UsageError
 from streamwatch.simulator import equipment, inventory, lists
-from streamwatch.simulator.camera import Camera
+from streamwatch.simulator.camera import NO_FILES_S, Camera, House, accept_from
 from streamwatch.simulator.carriage import Carriage, Serves, deal
 from streamwatch.simulator.control import ControlServer
-from streamwatch.simulator.dialects import DIALECTS, Dialect
+from streamwatch.simulator.dialects import DIALECTS
 from streamwatch.simulator.faults import HOSTILE, Change, Fault, FaultLog, befalls, fits
 from streamwatch.simulator.hostile.corpus import CORPUS, PLAIN
 from streamwatch.simulator.hostile.props import Props, made_by
 from streamwatch.simulator.hostile.stage import Hostility
 from streamwatch.simulator.library import Library
-from streamwatch.simulator.machine import addresses, free_port, raise_file_limit
+from streamwatch.simulator.machine import Addresses, free_port, listens_wide, raise_file_limit, wide_listener
 from streamwatch.simulator.plan import FarmPlan, checked
 from streamwatch.simulator.profile import DEFAULT_SIZES
+from streamwatch.simulator.switchboard import Switchboard
 
 PORT_TRIES = 20
 SWEEP_S = 15.0
+KEPT = 20_000  # idle devices of a wide farm that stay made up, about 1 KB each
+STRIKE_TRIES = 1000  # draws until chance has found a healthy camera
 SMART_S = (15.0, 40.0, 10.0, 30.0, 25.0, 20.0)  # from key frame to key frame: what makers' smart codecs do
 RECORDER_DIALECT = next(dialect for dialect in DIALECTS if "DVR" in dialect.server)
 SHANGHAI = timezone(timedelta(hours=8))  # no summer time since 1991
+USERNAMES = ("admin", "monitor", "viewer")
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
@@ -55,21 +65,32 @@ class Farm:
         self._library = Library(plan.seed, plan.cache_dir, plan.profile)
         self._log: FaultLog | None = None
         self._control: ControlServer | None = None
-        self._cameras: dict[str, Camera] = {}
-        self._recorders: dict[str, Camera] = {}
+        self._house: House | None = None
+        self._listener: socket.socket | None = None  # of a wide farm
+        self._made: dict[int, Camera] = {}  # devices that are more than their place in the lists
         self._standing: dict[str, _Standing] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._props: asyncio.Task[Props] | None = None  # of hostile cameras, once there is one
         self.villages = inventory.villages(plan.villages, self._rng)
-        self._entries, carriages = _entries(plan, self.villages, self._rng)
-        self._carriages = dict(zip((entry.code for entry in self._entries), carriages, strict=True))
-        self._recorder_entries = equipment.recorders(self._entries, self.villages)
-        if sum(1 for _ in islice(addresses(plan.bind), self._devices)) < self._devices:
+        self._entries = inventory.Cameras(plan.cameras, self.villages, self._rng)
+        self._carriages = _dealt(plan, self._entries)
+        self._dialects = [DIALECTS[index % len(DIALECTS)] for index in range(plan.cameras)]
+        self._rng.shuffle(self._dialects)
+        self._recorders = equipment.recorders(self._entries, self.villages)
+        self._devices = plan.cameras + len(self._recorders)
+        self._addresses = Addresses(plan.bind)
+        self._wide = listens_wide(self._devices) if plan.wide is None else plan.wide
+        if len(self._addresses) < self._devices:
             raise UsageError(
                 f"--bind {plan.bind} has fewer addresses than the {plan.cameras} cameras and "
-                f"{len(self._recorder_entries)} recorders: give a wider network"
+                f"{len(self._recorders)} recorders: give a wider network"
             )
         self.port = 0
+
+    @property
+    def count(self) -> int:
+        """How many cameras it has."""
+        return self._plan.cameras
 
     @property
     def control_url(self) -> str:
@@ -78,17 +99,21 @@ class Farm:
         return self._control.url
 
     @property
-    def cameras(self) -> list[Camera]:
-        """All cameras, by code; only after `start`."""
-        return list(self._cameras.values())
+    def cameras(self) -> Sequence[Camera]:
+        """All cameras, by code, each made when it is asked for; only after `start`."""
+        return _Cameras(self)
 
     async def start(self) -> None:
         """Renders, opens every address and the control port. On an error nothing stays open."""
-        datagram_cameras = sum(carriage.udp for carriage in self._carriages.values())
-        raise_file_limit(self._plan.cameras, len(self._recorder_entries), datagram_cameras)
+        datagram_cameras = sum(carriage.udp for carriage in self._carriages)
+        raise_file_limit(self._plan.cameras, len(self._recorders), datagram_cameras, wide=self._wide)
         try:
             self._log = FaultLog(self._plan.log)
-            await self._library.prepare({entry.scene for entry in self._entries})
+            await self._library.prepare(self._entries.scenes)
+            self._house = House(
+                Switchboard(), self._library, self._dressed, self._plan.streams, self._plan.paced, self._wide,
+                self._plan.profile.gop_frames if self._plan.random_start else 0,
+            )  # fmt: skip
             self._open()
             self._control = ControlServer(self)
             await self._control.start(self._plan.control)
@@ -98,7 +123,7 @@ class Farm:
         self._tasks.append(asyncio.create_task(self._sweep()))
         self._turn_hostile()
         if self._plan.fault_rate > 0:
-            for _ in range(round(len(self._cameras) * self._plan.fault_rate)):
+            for _ in range(round(self._plan.cameras * self._plan.fault_rate)):
                 self._strike()
             self._tasks.append(asyncio.create_task(self._churn()))
 
@@ -115,8 +140,11 @@ class Farm:
                 standing.timer.cancel()
         if self._control is not None:
             await self._control.aclose()
-        for device in (*self._cameras.values(), *self._recorders.values()):
+        for device in self._made.values():
             device.close()
+        self._close_listener()
+        if self._house is not None:
+            self._house.board.close()
         await self._library.aclose()
         if self._log is not None:
             self._log.close()
@@ -133,7 +161,9 @@ class Farm:
             lists.Lists(
                 villages=self.villages,
                 lines=equipment.lines(self.villages),
-                recorders=[(entry, self._recorders[entry.code]) for entry in self._recorder_entries],
+                recorders=[
+                    (entry, self.device(index)) for index, entry in enumerate(self._recorders, self._plan.cameras)
+                ],
                 cameras=self.cameras,
                 points=equipment.points(self._entries, self.villages, rng),
                 facilities=equipment.facilities(self.villages, today, rng),
@@ -150,9 +180,10 @@ class Farm:
 
     def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | Hostility | None]:
         """The camera and the fault of these names. Raises NotFoundError and UsageError."""
-        camera = self._cameras.get(code)
-        if camera is None:
+        index = self._entries.find(code)
+        if index is None:
             raise NotFoundError(f"no camera {code!r} in this farm: GET /cameras lists them")
+        camera = self.device(index)
         if fault is None:
             return camera, None
         if fault.startswith(HOSTILE):
@@ -161,6 +192,11 @@ class Farm:
             kind = Fault(fault)
         except ValueError:
             raise UsageError(f"no fault {fault!r}: take one of {', '.join(Fault)}, {HOSTILE}NAME or null") from None
+        if kind is Fault.REFUSED and self._wide:
+            raise UsageError(
+                f"camera {code} cannot be {kind}: in a farm of this size all share one listener; take dead, or give "
+                "each its own by fewer cameras or more open files (ulimit -Hn)"
+            )
         if not fits(kind, camera.carriage):
             raise UsageError(
                 f"camera {code} cannot have {kind}, because it serves {camera.carriage.serves}: GET /cameras says "
@@ -180,6 +216,7 @@ class Farm:
             until_us = None
         if until_us is not None and until_us <= now:
             raise UsageError("until is not in the future: leave it out, or give a later RFC 3339 time")
+        self._made[self._addresses.find(camera.address)] = camera
         try:
             camera.apply(kind)
         except OSError as error:
@@ -205,57 +242,84 @@ class Farm:
         timer = asyncio.get_running_loop().call_later(left_us / US, self._arm, change, until_us)
         self._standing[change.camera] = _Standing(change, timer)
 
-    @property
-    def _devices(self) -> int:
-        return len(self._entries) + len(self._recorder_entries)
-
     def _open(self) -> None:
         """Opens all devices, the cameras at the first addresses."""
-        places = [str(address) for address in islice(addresses(self._plan.bind), self._devices)]
-        makers = [DIALECTS[index % len(DIALECTS)] for index in range(len(self._entries))]
-        self._rng.shuffle(makers)
-        cameras = [self._camera(*one) for one in zip(self._entries, places, makers, strict=False)]
-        recorders = [
-            self._recorder(entry, address)
-            for entry, address in zip(self._recorder_entries, places[len(cameras) :], strict=True)
-        ]
-        devices = [*cameras, *recorders]
+        free_port(self._addresses[0])  # says so where it is not ours
         for attempt in range(PORT_TRIES):
-            port = self._plan.port or free_port(places[0])
+            self.port = self._plan.port or free_port(self._addresses[0])
+            place = f"0.0.0.0:{self.port}"
             try:
-                for device in devices:
-                    device.port = port
+                if self._wide:
+                    self._listener = wide_listener(self.port, loopback=self._addresses.loopback)
+                    self._listen()
+                for index in range(0 if self._wide else self._devices):
+                    device = self._made[index] = self.device(index)
+                    place = f"{device.address}:{device.port}"
                     device.open()
             except OSError as error:
-                for opened in devices:
+                for opened in self._made.values():
                     opened.close()
+                self._made.clear()
                 if self._plan.port == 0 and attempt + 1 < PORT_TRIES:
                     continue  # somebody has that port on one of the addresses
                 raise ConfigError(
-                    f"cannot listen on {device.address}:{port} ({error.strerror}): every camera needs an address of "
+                    f"cannot listen on {place} ({error.strerror}): every camera needs an address of "
                     "its own; Linux has all of 127.0.0.0/8, elsewhere add some to an interface and name them by --bind"
                 ) from error
-            break
-        self.port = port
-        self._cameras = {camera.code: camera for camera in cameras}
-        self._recorders = {recorder.code: recorder for recorder in recorders}
+            return
 
-    def _camera(self, entry: inventory.CameraEntry, address: str, dialect: Dialect) -> Camera:
-        rng = self._rng
-        return Camera(
-            code=entry.code, name=entry.name, village=entry.village, scene=entry.scene, address=address, port=0,
-            dialect=dialect, carriage=self._carriages[entry.code],
-            username=rng.choice(("admin", "monitor", "viewer")), password="".join(rng.choices(LETTERS, k=10)),
-            start=rng.randrange(1000), library=self._library, smart_s=entry.smart_s, props=self._dressed,
-            streams=self._plan.streams,
-        )  # fmt: skip
+    def _listen(self) -> None:
+        """A wide farm takes connections."""
+        if self._listener is not None and self._house is not None:
+            self._house.board.listen(self._listener, self._accept)
 
-    def _recorder(self, entry: equipment.RecorderEntry, address: str) -> Camera:
-        """What a recorder is here: an RTSP device that shows its first channel, and has no recordings."""
+    def _accept(self) -> None:
+        assert self._listener is not None
+        assert self._house is not None
+        if not accept_from(self._listener, self._take):  # the loop would call again at once, for ever
+            self._house.board.ignore(self._listener)
+            self._house.board.at(self._house.board.time() + NO_FILES_S, self._listen)
+
+    def _take(self, connection: socket.socket) -> None:
+        """A connection belongs to the device whose address it was made to."""
+        try:
+            index = self._addresses.find(connection.getsockname()[0])
+        except OSError:
+            index = -1
+        if not 0 <= index < self._devices:
+            connection.close()
+            return
+        device = self._made.get(index)
+        if device is None:
+            device = self._made[index] = self.device(index)
+        device.take(connection)
+
+    def _close_listener(self) -> None:
+        if self._listener is not None and self._house is not None:
+            self._house.board.ignore(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def device(self, index: int) -> Camera:
+        """The device at that address of the network, cameras before recorders; made anew where nobody has used it, and
+        not kept for that. Only after `start`."""
+        made = self._made.get(index)
+        if made is not None:
+            return made
+        assert self._house is not None, "the farm is not started"
+        plan = self._plan
+        drawn = blake2b(f"{plan.seed} {index}".encode(), digest_size=16).digest()
+        camera = index < plan.cameras
+        entry = self._entries[index] if camera else self._recorders[index - plan.cameras]
         return Camera(
-            code=entry.code, name=entry.name, village=entry.village, scene=entry.scene, address=address, port=0,
-            dialect=RECORDER_DIALECT, carriage=Carriage(), username="admin",
-            password="".join(self._rng.choices(LETTERS, k=10)), start=0, library=self._library, props=self._dressed,
+            self._house, code=entry.code, name=entry.name, village=entry.village, scene=entry.scene,
+            address=self._addresses[index], port=self.port,
+            dialect=self._dialects[index] if camera else RECORDER_DIALECT,
+            carriage=self._carriages[index] if camera else Carriage(),
+            username=USERNAMES[drawn[10] % len(USERNAMES)] if camera else "admin",
+            password="".join([LETTERS[byte % len(LETTERS)] for byte in drawn[:10]]),
+            start=drawn[11], smart_s=self._entries.smart.get(index) if camera else None,
+            latency_s=plan.latency_s * drawn[12] / 255, loss=plan.loss,
         )  # fmt: skip
 
     async def _dressed(self) -> Props:
@@ -268,31 +332,66 @@ class Farm:
         """The share that is hostile from the start: cameras and the order of the corpus as the seed has them."""
         rng = random.Random(self._plan.seed)
         ways = rng.sample(PLAIN, len(PLAIN))
-        for turn, code in enumerate(rng.sample(list(self._cameras), round(len(self._cameras) * self._plan.hostile))):
-            self.set_fault(code, f"{HOSTILE}{ways[turn % len(ways)].name}")
+        count = self._plan.cameras
+        for turn, index in enumerate(rng.sample(range(count), round(count * self._plan.hostile))):
+            self.set_fault(self._entries[index].code, f"{HOSTILE}{ways[turn % len(ways)].name}")
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             now = asyncio.get_running_loop().time()
-            for device in (*self._cameras.values(), *self._recorders.values()):
+            for device in list(self._made.values()):
                 device.sweep(now)
+            if self._wide and len(self._made) > KEPT:
+                self._made = {index: device for index, device in self._made.items() if not device.idle}
 
     async def _churn(self) -> None:
         """After the first ones a new fault whenever chance wants, each with its own end."""
-        count, rate, hold = len(self._cameras), self._plan.fault_rate, self._plan.fault_hold_s
+        count, rate, hold = self._plan.cameras, self._plan.fault_rate, self._plan.fault_hold_s
         while True:
             await asyncio.sleep(self._rng.expovariate(count * rate / hold))
             self._strike()
 
     def _strike(self) -> None:
-        healthy = [code for code in self._cameras if code not in self._standing]
-        if healthy:
-            hold_s = self._plan.fault_hold_s * self._rng.uniform(0.5, 1.5)
-            until_us = self._clock.utc_us() + int(hold_s * US)
-            code = self._rng.choice(healthy)
-            possible = [fault for fault in Fault if befalls(fault, self._carriages[code])]
-            self.set_fault(code, self._rng.choice(possible), until_us)
+        for _ in range(STRIKE_TRIES):
+            index = self._rng.randrange(self._plan.cameras)
+            code = self._entries[index].code
+            if code not in self._standing:
+                break
+        else:
+            return
+        hold_s = self._plan.fault_hold_s * self._rng.uniform(0.5, 1.5)
+        until_us = self._clock.utc_us() + int(hold_s * US)
+        possible = [
+            fault
+            for fault in Fault
+            if befalls(fault, self._carriages[index]) and not (self._wide and fault is Fault.REFUSED)
+        ]
+        self.set_fault(code, self._rng.choice(possible), until_us)
+
+
+class _Cameras(Sequence[Camera]):
+    """The cameras of a farm, by their place in its lists."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+
+    def __len__(self) -> int:
+        return self._farm.count
+
+    @overload
+    def __getitem__(self, index: int) -> Camera: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Camera]: ...
+    def __getitem__(self, index: int | slice) -> Camera | list[Camera]:
+        if isinstance(index, slice):
+            return [self._farm.device(one) for one in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._farm.device(index)
+
+    def __iter__(self) -> Iterator[Camera]:
+        return map(self._farm.device, range(len(self)))
 
 
 def _hostility(name: str) -> Hostility:
@@ -305,22 +404,18 @@ def _hostility(name: str) -> Hostility:
     return found
 
 
-def _entries(
-    plan: FarmPlan, villages: list[inventory.VillageEntry], rng: random.Random
-) -> tuple[list[inventory.CameraEntry], list[Carriage]]:
-    """The cameras and what each serves; what is unusual stands in their names, for a newcomer to see."""
-    entries = inventory.cameras(plan.cameras, villages, rng)
+def _dealt(plan: FarmPlan, entries: inventory.Cameras) -> list[Carriage]:
+    """What each camera serves; what is unusual is marked in its name."""
     carriages = deal(plan.cameras, plan.udp, plan.both, random.Random(plan.seed))
-    named = [
-        replace(entry, name=f"{entry.name}（UDP）") if carriage.serves is Serves.UDP else entry
-        for entry, carriage in zip(entries, carriages, strict=True)
-    ]
+    entries.marks.update(
+        {index: "（UDP）" for index, carriage in enumerate(carriages) if carriage.serves is Serves.UDP}
+    )
     tcp_only = [index for index, carriage in enumerate(carriages) if carriage.serves is Serves.TCP]
-    smart = int(plan.cameras * plan.smart)
-    for turn, index in enumerate(random.Random(plan.seed).sample(tcp_only, min(smart, len(tcp_only)))):
-        every_s = SMART_S[turn % len(SMART_S)]
-        named[index] = replace(named[index], name=f"{named[index].name}（智能编码）", smart_s=every_s)
-    return named, carriages
+    smart = min(int(plan.cameras * plan.smart), len(tcp_only))
+    for turn, index in enumerate(random.Random(plan.seed).sample(tcp_only, smart)):
+        entries.marks[index] = "（智能编码）"
+        entries.smart[index] = SMART_S[turn % len(SMART_S)]
+    return carriages
 
 
 async def simulate(plan: FarmPlan, inventory_dir: Path | None = None) -> None:

@@ -54,7 +54,7 @@ class Frame:
             yield view[start : self.starts[index] if index < len(self.starts) else len(stamped)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there is one of each, and its pictures are many
 class Reel:
     """A clip ready to send: `gops[g][f]` is a frame, the first of each group a key frame with its parameter sets."""
 

@@ -21,6 +21,7 @@ from streamwatch.simulator.profile import (
 )
 
 MAX_DAYS = 36_500
+MAX_LATENCY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,10 @@ class FarmPlan:
     rounded down, that serve their media as datagrams only, and either way; `smart` that of those whose codec sends a
     key frame only every 10 to 40 s, and `smart_interval_s` the interval that the inventory gives them. `hostile` is
     the share, rounded, that is hostile from the start, each in another way of the corpus. `sizes` are the streams that
-    every camera has, `profile` is how they are encoded."""
+    every camera has, `profile` is how they are encoded. `paced`: each packet is a write, else each frame is.
+    `random_start`: who begins to watch has to wait for the next key frame. `latency_s`: each camera answers later by
+    its own delay of up to so much; `loss`: the share of all packets that never arrive. `wide`: one listener for all
+    cameras, which then cannot be refused alone; None: where listeners of their own would take too many files."""
 
     villages: int = 8
     cameras: int = 240
@@ -51,6 +55,11 @@ class FarmPlan:
     hostile: float = 0.0
     sizes: tuple[str, ...] = DEFAULT_SIZES
     profile: Profile = ORDINARY
+    paced: bool = True
+    random_start: bool = False
+    latency_s: float = 0.0
+    loss: float = 0.0
+    wide: bool | None = None
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -76,6 +85,10 @@ def checked(plan: FarmPlan) -> FarmPlan:
         raise UsageError(f"smart is {plan.smart:g}: give a share from 0 to 1")
     if not 0 <= plan.hostile <= 1:
         raise UsageError(f"hostile is {plan.hostile:g}: give a share from 0 to 1")
+    if not 0 <= plan.latency_s <= MAX_LATENCY_S:
+        raise UsageError(f"latency is {plan.latency_s:g}: give 0 to {MAX_LATENCY_S:g} seconds")
+    if not 0 <= plan.loss < 1:
+        raise UsageError(f"loss is {plan.loss:g}: give a share from 0 to below 1")
     if not {*DEFAULT_SIZES} <= {*plan.sizes} <= {*SIZES} or len({*plan.sizes}) < len(plan.sizes):
         raise UsageError(
             f"sizes is {','.join(plan.sizes)}: every camera has {' and '.join(DEFAULT_SIZES)}, and may have 1080p too"

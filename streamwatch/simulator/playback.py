@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from streamwatch.simulator.carriers import Carrier
 from streamwatch.simulator.faults import Fault
 from streamwatch.simulator.packets import CLOCK_RATE, Frame, Reel
 from streamwatch.simulator.profile import FPS
+from streamwatch.simulator.switchboard import Switchboard
 
 MAX_LATE_S = 1.0  # behind by more, the pace starts anew instead of catching up in a burst
 LOSS_SHARE = 0.1  # of all packets, and one more of every key frame
@@ -20,13 +20,14 @@ class Footage(Protocol):
     """What playing asks of its camera."""
 
     fault: Fault | None
+    loss: float  # the share of its packets that never arrive
 
     def showing(self, stream: str) -> Reel | None:
         """What the camera shows now; None while that is still being rendered."""
         ...
 
-    def next_start(self, stream: str) -> int:
-        """The group of pictures that the next PLAY begins with."""
+    def next_start(self, stream: str) -> tuple[int, int]:
+        """The group of pictures that the next PLAY begins with, and the picture in it; both modulo their number."""
         ...
 
     def turn(self, now: float) -> int | None:
@@ -40,44 +41,46 @@ class Playback:
     Owns `carrier`. `cut` ends a peer that does not read.
     """
 
-    def __init__(self, footage: Footage, stream: str, carrier: Carrier, ssrc: int, cut: Callable[[], None]) -> None:
+    __slots__ = (
+        "_cut", "_due", "_footage", "_gop", "_index", "_reel", "_ssrc", "_stream", "_turn", "_watch", "carrier",
+        "playing", "sequence", "timestamp",
+    )  # fmt: skip
+
+    def __init__(
+        self, footage: Footage, watch: Switchboard, stream: str, carrier: Carrier, ssrc: int, cut: Callable[[], None]
+    ) -> None:
         self.carrier = carrier
         self.sequence, self.timestamp = random.getrandbits(16), random.getrandbits(32)
-        self._footage, self._stream, self._ssrc, self._cut = footage, stream, ssrc, cut
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self.playing = False  # whether frames leave
+        self._footage, self._watch, self._stream, self._ssrc, self._cut = footage, watch, stream, ssrc, cut
         self._reel: Reel | None = None
         self._gop = self._index = 0
         self._due = 0.0
         self._turn: int | None = None
 
-    @property
-    def playing(self) -> bool:
-        """Whether frames leave."""
-        return self._timer is not None
-
     def start(self) -> None:
         """The first frame leaves at once; again while it plays changes nothing."""
-        if self._timer is None:
-            self._gop = self._footage.next_start(self._stream)
-            self._due = self._loop.time()
+        if not self.playing:
+            self.playing = True
+            self._gop, self._index = self._footage.next_start(self._stream)
+            self._due = self._watch.time()
             self._turn = self._footage.turn(self._due)
             self._tick()
 
     def close(self) -> None:
         """No frame leaves any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.playing = False
         self.carrier.close()
 
     def _tick(self) -> None:
-        """Sends the frame that is due and arms the timer for the next one."""
+        """Sends the frame that is due and asks to be called for the next one."""
+        if not self.playing:
+            return
         self._find_place()
         key = self._index == 0
         due = self._next_frame()
         if due is not None:
-            lost = _lost(len(due.starts), key=key) if self._footage.fault is Fault.LOSS else ()
+            lost = self._lost(len(due.starts), key=key)
             if not self.carrier.send(due, self.sequence, self.timestamp, self._ssrc, lost):
                 self._cut()
                 return
@@ -85,10 +88,17 @@ class Playback:
         fps = FPS if self._reel is None else self._reel.fps
         self.timestamp = (self.timestamp + CLOCK_RATE // fps) & 0xFFFFFFFF
         self._due += 1 / fps
-        now = self._loop.time()
+        now = self._watch.time()
         if self._due < now - MAX_LATE_S:
             self._due = now
-        self._timer = self._loop.call_at(self._due, self._tick)
+        self._watch.at(self._due, self._tick)
+
+    def _lost(self, packets: int, *, key: bool) -> Collection[int]:
+        """The packets of a frame that never arrive."""
+        if self._footage.fault is Fault.LOSS:
+            return _lost(packets, key=key)
+        loss = self._footage.loss
+        return [index for index in range(packets) if random.random() < loss] if loss > 0 else ()
 
     def _find_place(self) -> None:
         """Goes to a key frame whose turn has come, and past one that comes too early; every group shows the present."""
@@ -96,7 +106,7 @@ class Playback:
         came, self._turn = turn != self._turn, turn
         if came and self._index > 0:
             self._index, self._gop = 0, self._gop + 1
-        if self._index == 0:
+        if self._index == 0 or self._reel is None:
             self._reel = self._footage.showing(self._stream) or self._reel
             if turn is not None and not came and self._reel is not None:
                 self._index = 1
@@ -106,8 +116,8 @@ class Playback:
         if self._reel is None:
             return None
         gop = self._reel.gops[self._gop % len(self._reel.gops)]
-        index = self._index
-        self._index += 1
+        index = self._index % len(gop)
+        self._index = index + 1
         if self._index == len(gop):
             self._index, self._gop = 0, self._gop + 1
         fault = self._footage.fault

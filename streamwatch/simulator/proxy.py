@@ -20,7 +20,7 @@ from streamwatch.errors import ConfigError, UsageError
 from streamwatch.simulator.bad_line import NO_FAULTS, Faults, flipped, parse_faults, sliced
 from streamwatch.simulator.command import serve
 from streamwatch.simulator.datagram_proxy import UdpProxy
-from streamwatch.simulator.session import RESET_ON_CLOSE
+from streamwatch.simulator.switchboard import RESET_ON_CLOSE
 
 READ: Final = 65_536
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MAX_HEAD = 16 * 1024  # bytes of request line and headers; ours are below 1 KiB, a Digest answer below 2
 MAX_BODY = 16 * 1024  # GET_PARAMETER bodies are a few lines
@@ -29,8 +30,7 @@ class RequestError(ValueError):
     """The bytes are no RTSP request: answer 400 and close."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request; header names are in lower case."""
 
     method: str
@@ -76,6 +76,11 @@ class RequestReader:
     """Bytes in by `feed`, requests out by `next`; interleaved packets that a client sends (RTCP) are skipped."""
 
     _buffer: bytearray = field(default_factory=bytearray)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no bytes wait for others to become a request."""
+        return not self._buffer
 
     def feed(self, data: bytes) -> None:
         """Takes bytes from the connection. Raises RequestError when a request grows beyond every sensible size."""
@@ -123,6 +128,40 @@ class RequestReader:
         body = bytes(self._buffer[end + 4 : stop])
         del self._buffer[:stop]
         return Request(parts[0], parts[1], headers, body)
+
+
+def quick(data: bytes) -> Request | None:
+    """The request that these bytes are, all of one and nothing else, as most clients write it: every header once, in
+    its usual spelling, no body. None where they are anything else, which is for `RequestReader` to say."""
+    if data.find(b"\r\n\r\n") != len(data) - 4 or not data[:1].isalpha():
+        return None
+    try:
+        first, *lines = data[:-4].decode("ascii").split("\r\n")
+        method, url, version = first.split(" ")
+        headers = {}
+        for line in lines:
+            name, value = line.split(": ", 1)
+            headers[_USUAL[name]] = value.strip()
+    except (ValueError, KeyError):
+        return None
+    if len(headers) != len(lines) or not version.startswith("RTSP/1."):
+        return None
+    return Request(method, url, headers)
+
+
+_USUAL = {
+    name: name.lower()
+    for name in (
+        "CSeq",
+        "User-Agent",
+        "Accept",
+        "Authorization",
+        "Session",
+        "Transport",
+        "Range",
+        "Require",
+    )
+}
 
 
 def reply(status: int, headers: Mapping[str, str | tuple[str, ...]], body: bytes = b"") -> bytes:

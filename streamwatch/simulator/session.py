@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
-from secrets import token_hex
-from typing import Protocol, cast
+from collections.abc import Mapping
+from typing import Protocol
 
 from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.carriers import Carrier, Datagrams, Interleaved
 from streamwatch.simulator.dialects import Dialect, describe
-from streamwatch.simulator.digest import Proof, answers, challenges, fields
+from streamwatch.simulator.digest import Proof, challenges, fields, proves
 from streamwatch.simulator.faults import Fault
 from streamwatch.simulator.packets import Reel
 from streamwatch.simulator.playback import Footage, Playback
-from streamwatch.simulator.rtsp import Request, RequestError, RequestReader, Wanted, reply, wanted
-
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for no time
-Headers = dict[str, str | tuple[str, ...]]
+from streamwatch.simulator.rtsp import REASONS, Request, RequestError, RequestReader, Wanted, quick, wanted
+from streamwatch.simulator.switchboard import Connection, Switchboard
 
 
 class Source(Footage, Protocol):
@@ -29,8 +25,15 @@ class Source(Footage, Protocol):
     port: int
     dialect: Dialect
     carriage: Carriage
-    proof: Proof
     streams: tuple[str, ...]  # that it has: of `sub`, `main`, `full`
+    paced: bool  # each packet leaves alone
+    latency_s: float  # from a request to its answer
+    board: Switchboard
+
+    @property
+    def proof(self) -> Proof:
+        """What a right Digest answer shows."""
+        ...
 
     def joined(self, session: Session) -> bool:
         """A connection came; False where the camera takes no more of them."""
@@ -45,19 +48,25 @@ class Source(Footage, Protocol):
         ...
 
 
-class Session(asyncio.Protocol):
+class Session:
     """Speaks the camera's dialect; obeys its fault at every request."""
 
-    def __init__(self, source: Source) -> None:
+    __slots__ = (
+        "_connection", "_id", "_nonce", "_playback", "_reader", "_source", "_waiting", "heard_at",
+    )  # fmt: skip
+
+    def __init__(self, source: Source, connection: Connection) -> None:
         self._source = source
-        self._loop = asyncio.get_running_loop()
-        self._reader = RequestReader()
+        self._connection = connection
+        self._reader: RequestReader | None = None  # once a request comes that is not whole and alone
         self._nonce = ""
         self._id = ""
         self._waiting: asyncio.Task[None] | None = None
         self._playback: Playback | None = None
-        self._transport: asyncio.Transport | None = None
-        self.heard_at = self._loop.time()
+        self.heard_at = source.board.time()
+        connection.peer = self
+        if not source.joined(self):
+            self.cut()
 
     @property
     def playing(self) -> bool:
@@ -76,16 +85,9 @@ class Session(asyncio.Protocol):
         spared = self.playing and carrier is not None and not carrier.datagrams
         return not spared and now - self.heard_at > after_s
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Registers with the camera."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
-        if not self._source.joined(self):
-            self.cut()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def lost(self) -> None:
         """Stops everything."""
         self._stop()
-        self._transport = None
         if self._waiting is not None:
             self._waiting.cancel()
         self._source.left(self)
@@ -93,106 +95,122 @@ class Session(asyncio.Protocol):
     def cut(self) -> None:
         """Resets the connection: the peer gets RST, as from a device that has lost its memory."""
         self._stop()
-        if self._transport is not None:
-            peer = self._transport.get_extra_info("socket")
-            if peer is not None:
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            self._transport.abort()
+        self._connection.cut()
 
-    def data_received(self, data: bytes) -> None:
-        """Answers whole requests, in order."""
-        if self._source.fault is Fault.SILENT:
+    def received(self, data: bytes) -> None:
+        """Answers whole requests, in order; a camera far away answers later."""
+        source = self._source
+        if source.latency_s > 0:
+            source.board.at(source.board.time() + source.latency_s, lambda: self._received(data))
+        else:
+            self._received(data)
+
+    def _received(self, data: bytes) -> None:
+        if self._source.fault is Fault.SILENT or not self._connection.open:
             return
-        self.heard_at = self._loop.time()
+        self.heard_at = self._source.board.time()
+        reader = self._reader
+        if reader is None:
+            if self._waiting is None and (request := quick(data)) is not None:
+                self._answer(request)
+                return
+            reader = self._reader = RequestReader()
         try:
-            self._reader.feed(data)
+            reader.feed(data)
             self._answer_all()
         except RequestError:
-            self._write(reply(400, {}))
-            if self._transport is not None:
-                self._transport.close()
+            self._connection.write(b"RTSP/1.0 400 Bad Request\r\n\r\n")
+            self._connection.close()
 
     def _answer_all(self) -> None:
-        while self._waiting is None and self._transport is not None and (request := self._reader.next()) is not None:
+        reader = self._reader
+        if reader is None:
+            return
+        while self._waiting is None and self._connection.open and (request := reader.next()) is not None:
             self._answer(request)
+        if reader.empty:
+            self._reader = None
 
     def _answer(self, request: Request) -> None:
         dialect = self._source.dialect
-        headers: Headers = {dialect.cseq: request.headers.get("cseq", "0"), "Server": dialect.server}
-        answer = _ANSWERS.get(request.method) if request.method in dialect.public else None
+        answer = _ANSWERS.get(request.method) if request.method in dialect.methods else None
         if answer is not None:
-            if request.method == "OPTIONS" or self._may(request, headers):
-                answer(self, request, headers)
+            if request.method == "OPTIONS" or self._may(request):
+                answer(self, request)
         elif dialect.get_parameter:
-            self._write(reply(405, headers | {"Allow": dialect.public}))
-        elif self._transport is not None:
-            self._transport.close()
+            self._say(405, request.headers, f"Allow: {dialect.public}\r\n")
+        else:
+            self._connection.close()
 
-    def _may(self, request: Request, headers: Headers) -> bool:
+    def _may(self, request: Request) -> bool:
         """Checks the Digest answer; without a right one the reply is 401 with this connection's nonce."""
         source, dialect = self._source, self._source.dialect
-        given = fields(request.headers.get("authorization", ""))
-        if self._nonce and source.fault is not Fault.AUTH:
-            right = answers(given, method=request.method, proof=source.proof, nonce=self._nonce)
-            if right:
-                return True
-        stale = bool(given) and given.get("nonce") != self._nonce
-        self._nonce = self._nonce or token_hex(16)
+        given = request.headers.get("authorization", "")
+        if (
+            self._nonce
+            and given
+            and source.fault is not Fault.AUTH
+            and proves(given, method=request.method, proof=source.proof, nonce=self._nonce)
+        ):
+            return True
+        found = fields(given)
+        stale = bool(found) and found.get("nonce") != self._nonce
+        self._nonce = self._nonce or f"{random.getrandbits(128):032x}"
         asked = challenges(dialect.realm, self._nonce, qop=dialect.qop, sha256=dialect.sha256, stale=stale)
-        self._write(reply(401, headers | {"WWW-Authenticate": asked}))
+        self._say(401, request.headers, "".join([f"WWW-Authenticate: {one}\r\n" for one in asked]))
         return False
 
-    def _options(self, _request: Request, headers: Headers) -> None:
-        self._write(reply(200, headers | {"Public": self._source.dialect.public}))
+    def _options(self, request: Request) -> None:
+        self._say(200, request.headers, f"Public: {self._source.dialect.public}\r\n")
 
-    def _describe(self, request: Request, headers: Headers) -> None:
+    def _describe(self, request: Request) -> None:
         stream = self._named(request.url)
         if stream is None or self._source.fault is Fault.NOT_FOUND:
-            self._write(reply(404, headers))
+            self._say(404, request.headers)
             return
         reel = self._source.showing(stream)
         if reel is None:
-            self._waiting = self._loop.create_task(self._describe_later(stream, request.url, headers))
+            self._waiting = asyncio.get_running_loop().create_task(self._describe_later(stream, request))
             return
-        self._describe_now(reel, request.url, headers)
+        self._describe_now(reel, request)
 
-    async def _describe_later(self, stream: str, url: str, headers: Headers) -> None:
+    async def _describe_later(self, stream: str, request: Request) -> None:
         reel = await self._source.shown(stream)
         self._waiting = None
-        self._describe_now(reel, url, headers)
+        self._describe_now(reel, request)
         self._answer_all()
 
-    def _describe_now(self, reel: Reel, url: str, headers: Headers) -> None:
-        base = url.rstrip("/")
-        extra: Headers = {"Content-Type": "application/sdp"}
-        if self._source.dialect.content_base:
-            extra["Content-Base"] = base + "/"
-        self._write(reply(200, headers | extra, describe(self._source.dialect, base, self._source.address, reel)))
+    def _describe_now(self, reel: Reel, request: Request) -> None:
+        base = request.url.rstrip("/")
+        extra = f"Content-Type: application/sdp\r\nContent-Base: {base}/\r\n"
+        if not self._source.dialect.content_base:
+            extra = "Content-Type: application/sdp\r\n"
+        self._say(200, request.headers, extra, describe(self._source.dialect, base, self._source.address, reel))
 
-    def _setup(self, request: Request, headers: Headers) -> None:
+    def _setup(self, request: Request) -> None:
         stream = self._named(request.url, self._source.dialect.track)
         if stream is None:
-            self._write(reply(404, headers))
+            self._say(404, request.headers)
         elif self._source.fault is Fault.BUSY:
-            self._write(reply(453, headers))
+            self._say(453, request.headers)
         elif self.playing:
-            self._write(reply(455, headers))
+            self._say(455, request.headers)
         else:
             choices = wanted(request.headers.get("transport", ""))
             choice = next((choice for choice in choices if self._takes(choice)), None)
             if choice is None:
-                self._write(reply(self._source.carriage.refusal, headers))
+                self._say(self._source.carriage.refusal, request.headers)
                 return
             self._stop()
             ssrc = random.getrandbits(32)
             carrier = self._open(choice, ssrc)
             if carrier is None:
-                self._write(reply(503, headers))
+                self._say(503, request.headers)
                 return
-            self._playback = Playback(self._source, stream, carrier, ssrc, self.cut)
-            self._id = self._id or token_hex(4).upper()
+            self._playback = Playback(self._source, self._source.board, stream, carrier, ssrc, self.cut)
+            self._id = self._id or f"{random.getrandbits(32):08X}"
             session = self._id + self._source.dialect.session_timeout
-            self._write(reply(200, headers | {"Session": session, "Transport": carrier.reply}))
+            self._say(200, request.headers, f"Session: {session}\r\nTransport: {carrier.reply}\r\n")
 
     def _takes(self, choice: Wanted) -> bool:
         if choice.datagrams:
@@ -201,43 +219,42 @@ class Session(asyncio.Protocol):
 
     def _open(self, choice: Wanted, ssrc: int) -> Carrier | None:
         """The way out that was asked for; None where the machine has no port or file descriptor left for it."""
-        assert self._transport is not None
         if not choice.datagrams:
-            return Interleaved(self._transport, choice.pair[0], ssrc)
-        peer = self._transport.get_extra_info("peername")[0]
+            return Interleaved(self._connection, choice.pair[0], ssrc, paced=self._source.paced)
         try:
+            peer = self._connection.address()
             return Datagrams(self._source.address, peer, choice.pair, choice.profile, ssrc)
         except OSError:
             return None
 
-    def _play(self, request: Request, headers: Headers) -> None:
-        if not self._in_session(request, headers):
+    def _play(self, request: Request) -> None:
+        if not self._in_session(request):
             return
         playback = self._playback
         if playback is None:
-            self._write(reply(455, headers))
+            self._say(455, request.headers)
             return
-        extra: Headers = {"Session": self._id, "Range": "npt=now-"}
+        extra = f"Session: {self._id}\r\nRange: npt=now-\r\n"
         if self._source.dialect.rtp_info:
-            extra["RTP-Info"] = f"url={request.url};seq={playback.sequence};rtptime={playback.timestamp}"
-        self._write(reply(200, headers | extra))
+            extra += f"RTP-Info: url={request.url};seq={playback.sequence};rtptime={playback.timestamp}\r\n"
+        self._say(200, request.headers, extra)
         playback.start()
 
-    def _get_parameter(self, request: Request, headers: Headers) -> None:
-        if self._in_session(request, headers):
-            self._write(reply(200, headers | ({"Session": self._id} if self._id else {})))
+    def _get_parameter(self, request: Request) -> None:
+        if self._in_session(request):
+            self._say(200, request.headers, f"Session: {self._id}\r\n" if self._id else "")
 
-    def _teardown(self, request: Request, headers: Headers) -> None:
-        if self._in_session(request, headers):
+    def _teardown(self, request: Request) -> None:
+        if self._in_session(request):
             self._stop()
-            self._write(reply(200, headers))
+            self._say(200, request.headers)
             self._id = ""
 
-    def _in_session(self, request: Request, headers: Headers) -> bool:
+    def _in_session(self, request: Request) -> bool:
         named = request.headers.get("session", "").partition(";")[0].strip()
         if named == self._id or (request.method == "GET_PARAMETER" and not named):
             return True
-        self._write(reply(454, headers))
+        self._say(454, request.headers)
         return False
 
     def _named(self, url: str, track: str = "") -> str | None:
@@ -256,9 +273,15 @@ class Session(asyncio.Protocol):
             self._playback.close()
             self._playback = None
 
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+    def _say(self, status: int, asked: Mapping[str, str], extra: str = "", body: bytes = b"") -> None:
+        """One reply; `extra` are whole header lines."""
+        dialect = self._source.dialect
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        self._connection.write(
+            f"RTSP/1.0 {status} {REASONS[status]}\r\n{dialect.cseq}: {asked.get('cseq', '0')}\r\n"
+            f"Server: {dialect.server}\r\n{extra}{length}\r\n".encode()
+            + body
+        )
 
 
 _ANSWERS = {

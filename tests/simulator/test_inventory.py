@@ -8,7 +8,7 @@ import random
 import pytest
 
 from streamwatch.inventory.lists import parse_file
-from streamwatch.simulator.inventory import MAX_VILLAGES, cameras, villages
+from streamwatch.simulator.inventory import MAX_VILLAGES, Cameras, villages
 from streamwatch.simulator.lists import HEADINGS
 from streamwatch.simulator.scenes import SCENES
 from tests.simulator.conftest import CAMERAS, Running, Talk
@@ -90,7 +90,7 @@ def test_a_recorder_is_a_device_of_its_own(farm: Running) -> None:
 def test_codes_and_names_are_unique_and_well_formed(homes: int, count: int) -> None:
     """Villages have 12 digits, cameras 20 of type 132, every view exists, and no village of a large farm is empty."""
     among = villages(homes, random.Random(3))
-    seen = cameras(count, among, random.Random(3))
+    seen = Cameras(count, among, random.Random(3))
 
     assert len({village.code for village in among}) == len({village.name for village in among}) == homes
     assert all(len(village.code) == 12 and village.code.isdigit() for village in among)

@@ -28,6 +28,7 @@ class Smart:
     """A camera whose key frames have their turns, and pictures that are only their names."""
 
     fault: Fault | None = None
+    loss = 0.0
 
     def __init__(self, turn: int | None) -> None:
         self.now = turn
@@ -36,8 +37,8 @@ class Smart:
     def showing(self, _stream: str) -> Any:
         return self
 
-    def next_start(self, _stream: str) -> int:
-        return 0
+    def next_start(self, _stream: str) -> tuple[int, int]:
+        return 0, 0
 
     def turn(self, _now: float) -> int | None:
         return self.now
@@ -57,7 +58,7 @@ async def test_a_smart_codec_sends_a_key_frame_when_its_turn_comes_and_never_bef
 ) -> None:
     """In the middle of a group or at its end; whoever begins to watch waits for the next turn."""
     camera = Smart(turns[0])
-    playback = Playback(camera, "sub", None, 7, lambda: None)  # type: ignore[arg-type]
+    playback = Playback(camera, None, "sub", None, 7, lambda: None)  # type: ignore[arg-type]
     playback._turn = camera.turn(0.0)
     frames = []
     for turn in turns:

@@ -66,7 +66,7 @@ async def _serve(given: argparse.Namespace) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     whats = chosen(given.only, given.cameras, given.shuffle)
-    raise_file_limit(len(whats), 0, 0)
+    raise_file_limit(len(whats), 0, 0, wide=False)
     server = HostileServer(whats, await fetch(given.seed, given.cache), bind=given.bind, port=given.port)
     await server.start()
     try:

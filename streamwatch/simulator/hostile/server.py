@@ -9,7 +9,6 @@ import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,7 @@ from streamwatch.errors import ConfigError, UsageError
 from streamwatch.simulator.hostile.props import Props
 from streamwatch.simulator.hostile.stage import Account, Hostility, Talk, perform
 from streamwatch.simulator.hostile.tls import context
-from streamwatch.simulator.machine import addresses, free_port
+from streamwatch.simulator.machine import Addresses, free_port
 
 BACKLOG: Final = 64
 PORT_TRIES: Final = 20
@@ -56,7 +55,8 @@ class HostileServer:
 
     async def start(self) -> None:
         """Listens. Raises UsageError where `bind` is no network or too narrow, ConfigError where it cannot be had."""
-        places = [str(one) for one in islice(addresses(self._bind), len(self._whats))]
+        network = Addresses(self._bind)
+        places = [network[index] for index in range(min(len(network), len(self._whats)))]
         if len(places) < len(self._whats):
             raise UsageError(f"--bind {self._bind} has fewer addresses than {len(self._whats)} cameras: widen it")
         for attempt in range(PORT_TRIES):

@@ -18,7 +18,7 @@ from streamwatch.simulator.hostile.props import Props
 from streamwatch.simulator.packets import PAYLOAD_TYPE, TICKS_A_FRAME, payloads
 from streamwatch.simulator.profile import FPS
 from streamwatch.simulator.rtsp import REASONS, Request, RequestError, RequestReader, wanted
-from streamwatch.simulator.session import RESET_ON_CLOSE
+from streamwatch.simulator.switchboard import RESET_ON_CLOSE
 
 BYTE_S: Final = 1.0  # between two bytes of a peer that trickles
 FRAME_S: Final = 1 / FPS
