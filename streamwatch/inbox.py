@@ -19,13 +19,15 @@ class Inbox:
     more, or the moment that was asked for. Moments are monotonic seconds.
     """
 
-    __slots__ = ("_begun", "_defect", "_flush_at", "_loop", "_running", "_waiter", "looks")
+    __slots__ = ("_asked", "_begun", "_defect", "_flush_at", "_loop", "_over", "_running", "_waiter", "looks")
 
     def __init__(self) -> None:
         self.looks: list[Look] = []
         self._loop = asyncio.get_running_loop()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._begun = 0
+        self._over = False
+        self._asked = 0  # looks that need no task: one question, one answer
         self._flush_at: float | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._defect: Exception | None = None
@@ -33,7 +35,7 @@ class Inbox:
     @property
     def under_way(self) -> int:
         """Looks that have begun and not ended."""
-        return len(self._running)
+        return len(self._running) + self._asked
 
     def check(self) -> None:
         """Raises what a look raised: a defect of ours, that nobody else took."""
@@ -41,7 +43,10 @@ class Inbox:
             raise self._defect
 
     def start(self, look: Coroutine[Any, Any, Look]) -> None:
-        """Runs a look beside the others."""
+        """Runs a look beside the others; none any more once they were cancelled."""
+        if self._over:
+            look.close()
+            return
         self._begun += 1
         self._running[self._begun] = self._loop.create_task(self._run(self._begun, look), name="look")
 
@@ -53,9 +58,26 @@ class Inbox:
             self._defect = error
         finally:
             del self._running[number]
-            count = len(self.looks)
-            if count == 1 or count >= FLUSH_LOOKS or not self._running or self._defect is not None:
-                self._wake()
+            self._came()
+
+    def expect(self) -> None:
+        """A look is under way that `put` brings, or `unexpect` calls off."""
+        self._asked += 1
+
+    def put(self, look: Look) -> None:
+        """One that was expected."""
+        self.looks.append(look)
+        self.unexpect()
+
+    def unexpect(self) -> None:
+        """One that was expected goes another way."""
+        self._asked -= 1
+        self._came()
+
+    def _came(self) -> None:
+        count = len(self.looks)
+        if count == 1 or count >= FLUSH_LOOKS or not self.under_way or self._defect is not None:
+            self._wake()
 
     def is_ready(self, now: float) -> bool:
         """Whether what came in is to be told now."""
@@ -83,6 +105,7 @@ class Inbox:
 
     def cancel(self) -> None:
         """Ends all that are under way."""
+        self._over = True
         for task in self._running.values():
             task.cancel()
 
