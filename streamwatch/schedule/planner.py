@@ -10,17 +10,19 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import msgspec
 
 from streamwatch.errors import ACCESS_REASONS, Reason
 from streamwatch.model.inventory import Camera, Inventory
-from streamwatch.model.look import Depth, StreamKind
-from streamwatch.model.report import Credentials, Round, Ticket
-from streamwatch.schedule.policy import BACKOFF_INTERVALS, GOLDEN, JITTER, US, Policy, phase_us
+from streamwatch.model.look import Depth
+from streamwatch.model.report import Report, Round, Ticket
+from streamwatch.schedule.capacity import WHOLE, Capacity, depth_of
+from streamwatch.schedule.outstanding import Outstanding
+from streamwatch.schedule.policy import BACKOFF_INTERVALS, JITTER, US, Policy, phase_us
+from streamwatch.schedule.tickets import ticket_of, tickets_of
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class _Unit:
     interval_s: int
     cameras: list[Camera]
     tickets: tuple[Ticket, ...] | None = None  # of all of them in order, made when first due: they stay as they are
+    reach: tuple[Ticket, ...] | None = None  # the same within the window of a reach round
 
 
 @dataclass(slots=True)
@@ -54,7 +57,10 @@ class Planner:
         self._confirm: list[tuple[int, int, int, int]] = []  # due, tie-breaker, camera, attempt
         self._confirming: dict[int, int] = {}  # camera -> attempt that is ordered
         self._access: dict[int, _Access] = {}
+        self._reach: list[tuple[int, tuple[int, int]]] = []  # rounds that only ask whether cameras answer
         self._order = itertools.count()
+        self.capacity = Capacity(policy.depth, policy.interval_s)
+        self._outstanding = Outstanding(self.capacity)
 
     def load(self, inventory: Inventory, now_us: int) -> None:
         """Takes in the inventory as it is now: villages keep their phase, changed cameras lose their backoff.
@@ -103,28 +109,45 @@ class Planner:
 
     def next_due_us(self) -> int | None:
         """When there is something to do next; None with an empty inventory."""
-        heads = [heap[0][0] for heap in (self._patrol, self._bridges, self._confirm) if heap]
+        heads = [heap[0][0] for heap in (self._patrol, self._reach, self._bridges, self._confirm) if heap]
         return min(heads) if heads else None
 
     def due(self, now_us: int) -> list[Round]:
         """Every round whose time has come. A round that is more than an interval late is skipped and counted."""
+        self._outstanding.expire(now_us)
+        self.capacity.turn(now_us)
         rounds: list[Round] = []
         while self._patrol and self._patrol[0][0] <= now_us:
             due_us, key = heapq.heappop(self._patrol)
             unit = self._units[key]
             interval_us = unit.interval_s * US
             late = (now_us - due_us) // interval_us
-            self.missed_rounds += late
+            if late:
+                self.missed_rounds += late
+                self.capacity.missed(late)
             due_us += late * interval_us
             heapq.heappush(self._patrol, (due_us + interval_us, key))
-            window_s = self.policy.window(unit.interval_s)
-            tickets = self._patrol_tickets(unit, window_s, due_us)
-            if tickets:
-                name = f"{unit.village}:{unit.interval_s}:{self.policy.depth}:{due_us}"
-                rounds.append(self._round(name, unit.village, due_us, window_s, 0, tickets))
+            self._plan_reach(key, due_us, due_us + interval_us)
+            rounds.extend(self._patrol_rounds(unit, due_us))
+        rounds.extend(self._due_reach(now_us))
         rounds.extend(self._due_bridges(now_us))
         rounds.extend(self._due_confirmations(now_us))
         return rounds
+
+    def heard(self, report: Report, now_us: int) -> None:
+        """Learns how the patrol goes: how late looks began, which rounds ended."""
+        self._outstanding.heard(report, now_us)
+
+    def undelivered(self, order: Round) -> None:
+        """No looker took that round: what it was to confirm is ordered again by the next bad look."""
+        self._outstanding.lost(order.id)
+        for ticket in order.tickets:
+            self.settled(ticket.camera)
+
+    def looker_lost(self) -> None:
+        """Confirming looks that a looker had in hand are lost, as are its rounds."""
+        self._outstanding.forget()
+        self._confirming.clear()
 
     def confirm(self, camera: int, attempt: int, now_us: int) -> bool:
         """A bad look, the patrol's (attempt 0) or a confirming one, wants the next confirming look.
@@ -170,7 +193,7 @@ class Planner:
 
         Who names a deadline is a machine that asks again and again: it does not insist on a password that was refused.
         """
-        ticket = self._ticket(camera, 0)
+        ticket = ticket_of(camera, 0, self.policy, self._line_kbps)
         if deadline_s is not None:
             deadline_ms = min(ticket.deadline_ms, max(1, int(deadline_s * 1000)))
             ticket = msgspec.structs.replace(ticket, deadline_ms=deadline_ms, patience_ms=0)
@@ -185,13 +208,59 @@ class Planner:
         phase = phase_us(village, interval_s)
         return now_us + (phase - now_us) % interval_us
 
-    def _patrol_tickets(self, unit: _Unit, window_s: float, due_us: int) -> tuple[Ticket, ...]:
+    def _patrol_rounds(self, unit: _Unit, due_us: int) -> Iterator[Round]:
+        """The unit's cameras, each as deep as there is room for: one round a depth."""
+        window_s = self.policy.window(unit.interval_s)
         if unit.tickets is None:
             unit.tickets = self._tickets(unit.cameras, window_s)
-        if not self._access:
-            return unit.tickets
-        willing = {camera.id for camera in self._willing(unit.cameras, due_us)}
-        return tuple(ticket for ticket in unit.tickets if ticket.camera in willing)
+        tickets = unit.tickets
+        if self._access:
+            willing = {camera.id for camera in self._willing(unit.cameras, due_us)}
+            tickets = tuple(ticket for ticket in tickets if ticket.camera in willing)
+        by_depth = {self.policy.depth: tickets}
+        thinning = self.capacity.thinning
+        if thinning != WHOLE:
+            turn = due_us // (unit.interval_s * US)
+            deep = [depth_of(self.policy.depth, thinning, turn + ticket.camera) for ticket in tickets]
+            by_depth = {
+                depth: tuple(ticket for ticket, its in zip(tickets, deep, strict=True) if its is depth)
+                for depth in dict.fromkeys(deep)
+            }
+        for depth, some in by_depth.items():
+            if some:
+                name = f"{unit.village}:{unit.interval_s}:{depth}:{due_us}"
+                order = self._round(name, unit.village, due_us, window_s, 0, some, depth=depth)
+                self._outstanding.sent(order, unit.interval_s)
+                yield order
+
+    def _plan_reach(self, key: tuple[int, int], after_us: int, before_us: int) -> None:
+        """The next reach round of a unit, where it is not too near to the patrol's."""
+        if self.policy.reach_s is None or self.policy.depth is Depth.REACH:
+            return
+        pause_us = int(self.policy.reach_s * US)
+        if after_us + pause_us + pause_us // 2 <= before_us:
+            heapq.heappush(self._reach, (after_us + pause_us, key))
+
+    def _due_reach(self, now_us: int) -> Iterator[Round]:
+        while self._reach and self._reach[0][0] <= now_us:
+            due_us, key = heapq.heappop(self._reach)
+            if (unit := self._units.get(key)) is None or self.policy.reach_s is None:
+                continue
+            interval_us = unit.interval_s * US
+            patrol_us = due_us + (phase_us(*key) - due_us) % interval_us
+            self._plan_reach(key, due_us, patrol_us)
+            if now_us - due_us >= int(self.policy.reach_s * US):
+                continue  # the next one comes at once
+            window_s = min(self.policy.reach_s / 4, self.policy.window(unit.interval_s))
+            if unit.reach is None:
+                unit.reach = self._tickets(unit.cameras, window_s)
+            name = f"{unit.village}:{unit.interval_s}:every {self.policy.reach_s:g} s:{due_us}"
+            order = self._round(name, unit.village, due_us, window_s, 0, unit.reach, depth=Depth.REACH)
+            self._outstanding.sent(order, unit.interval_s)
+            yield order
+
+    def _tickets(self, cameras: Iterable[Camera], window_s: float) -> tuple[Ticket, ...]:
+        return tickets_of(cameras, int(window_s * 1000), self.policy, self._line_kbps)
 
     def _willing(self, cameras: Sequence[Camera], due_us: int) -> Iterable[Camera]:
         for camera in cameras:
@@ -224,39 +293,6 @@ class Planner:
             )
             for (village, attempt), cameras in by_round.items()
         ]
-
-    def _tickets(self, cameras: Iterable[Camera], window_s: float) -> tuple[Ticket, ...]:
-        window_ms = window_s * 1000
-        tickets = [self._ticket(camera, int((camera.id * GOLDEN % 1.0) * window_ms)) for camera in cameras]
-        return tuple(sorted(tickets, key=lambda ticket: ticket.offset_ms))
-
-    def _ticket(self, camera: Camera, offset_ms: int) -> Ticket:
-        sub = self.policy.stream is StreamKind.SUB and camera.sub_url is not None
-        url = camera.sub_url if sub and camera.sub_url is not None else camera.url
-        credentials = None
-        if camera.username is not None:
-            password = camera.password.reveal() if camera.password is not None else ""
-            credentials = Credentials(camera.username, password)
-        return Ticket(
-            camera=camera.id,
-            url=url,
-            stream=StreamKind.SUB if sub else StreamKind.MAIN,
-            offset_ms=offset_ms,
-            deadline_ms=int(self.policy.deadline_s * 1000),
-            host=urlsplit(url).hostname or "",
-            group=camera.recorder,
-            credentials=credentials,
-            allow_basic=camera.allow_basic,
-            patience_ms=int(self.policy.patience_s(camera.interval_s) * 1000),
-            line=camera.line,
-            line_kbps=self._kbps(camera.line),
-        )
-
-    def _kbps(self, line: str | None) -> int | None:
-        """What looks may take of that line: the setting, and never more than the line has."""
-        if line is None or self.policy.per_line_kbps is None:
-            return None
-        return min(self.policy.per_line_kbps, self._line_kbps.get(line, self.policy.per_line_kbps))
 
     def _round(
         self,

@@ -31,6 +31,7 @@ class Policy:
     confirm_after_s: tuple[float, ...] | None = None
     access_tries: int = 2
     access_backoff_max_s: float = 1800.0
+    reach_s: float | None = None  # between two looks of any depth, where the interval is longer; None: only the patrol
     per_line_kbps: int | None = None  # 1,000 bits a second that looks may take of one line; None: as much as comes
 
     def window(self, interval_s: int) -> float:

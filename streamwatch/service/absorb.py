@@ -163,13 +163,15 @@ def _line(report: Report, look: Look, mark: Mark, grace_us: int) -> RoundLook:
 
 
 def _mark(current: Standings, asked: set[str], changed: set[str], *, late: bool) -> Mark:
-    """Whether recovery may move every standing of the camera, or only reach and stream, or none, by this look."""
+    """Which of the camera's standings recovery may move by this look: all, only reach and stream, only reach, none."""
     if changed or late:
         return Mark.OWN_ROW
     if asked == set(current):
         return Mark.AS_BEFORE
     if asked == {REACH, STREAM} and PICTURE in current:
         return Mark.NO_PICTURE
+    if asked == {REACH} and STREAM in current:
+        return Mark.NO_STREAM
     return Mark.OWN_ROW
 
 

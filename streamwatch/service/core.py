@@ -24,6 +24,7 @@ from streamwatch.model.report import Report, Ticket
 from streamwatch.model.standing import STREAM, Standing
 from streamwatch.schedule import Planner, grace_us
 from streamwatch.schedule import Policy as SchedulePolicy
+from streamwatch.schedule.capacity import WHOLE
 from streamwatch.service.absorb import Absorbed, Judged, absorb
 from streamwatch.service.commit import Committer
 from streamwatch.service.lookers import Lookers
@@ -85,7 +86,6 @@ class Service:
         self.config_reloaded = True  # whether the last SIGHUP's configuration was taken
         self.maintenance: dict[int, list[Interval]] = {}  # by camera, merged: for the counters only
         self.stays: Mapping[int, Sequence[Stay]] = {}  # of cameras that were moved: for the counters only
-        self.patrol_lag_s = 0.0
         self.lookers = Lookers(self.inbox, self._looker_lost)
         self.server: LiveServer | None = None
         self._schedule = schedule
@@ -131,12 +131,14 @@ class Service:
         """Sends every round when it is due."""
         while True:
             now_us = self.clock.utc_us()
-            for order in self.planner.due(now_us):
-                self.patrol_lag_s = max(0.0, (now_us - order.due_us) / US)
+            thinning = self.planner.capacity.thinning
+            orders = self.planner.due(now_us)
+            if self.planner.capacity.thinning != thinning:
+                self._tell_thinning()
+            for order in orders:
                 if not await self.lookers.link_for(order.village).send(order):
                     self.counters.add("streamwatch_dropped_total", len(order.tickets), "round_without_looker")
-                    for ticket in order.tickets:
-                        self.planner.settled(ticket.camera)
+                    self.planner.undelivered(order)
             next_us = self.planner.next_due_us()
             pause = TICK_S if next_us is None else min(TICK_S, max(0.0, (next_us - self.clock.utc_us()) / US))
             self._wake.clear()
@@ -159,6 +161,19 @@ class Service:
                 while looks < GROUP_LOOKS:
                     group.append(await self.inbox.get())
                     looks += len(group[-1].looks)
+    def _tell_thinning(self) -> None:
+        capacity = self.planner.capacity
+        told = {
+            "picture_every": capacity.thinning.picture_every,
+            "stream_every": capacity.thinning.stream_every,
+            "lag_p99_s": round(capacity.lag_s(0.99), 1),
+            "unfinished_rounds": capacity.unfinished_rounds,
+        }
+        if capacity.thinning == WHOLE:
+            log.info("patrol.whole_again", **told)
+        else:
+            log.warning("patrol.thinned", **told, remedy="more cores or lookers, a longer interval, or fewer cameras")
+
         except TimeoutError:
             pass
         return group
@@ -189,12 +204,15 @@ class Service:
         look = judged.attributed.look
         self.latest[look.camera] = judged
         if not judged.late:
-            if judged.verdict.void is None:
+            deep = look.depth is not Depth.REACH  # else no password was tried, and no stream asked for
+            if judged.verdict.void is None and deep:
                 self.planner.record(look.camera, look.reason, look.started_us)
             if judged.pending:
                 self.planner.confirm(look.camera, judged.attempt, now_us)
                 self._wake.set()
-            else:
+        for report in reports:
+            self.planner.heard(report, now_us)
+            elif deep:
                 self.planner.settled(look.camera)
         waiting = self._visits.get(look.order or "")
         if waiting is not None and not waiting.done():
@@ -242,8 +260,7 @@ class Service:
 
     def _looker_lost(self) -> None:
         """Confirming looks that it had in hand are lost: the next patrol look orders them again."""
-        for camera in self.live:
-            self.planner.settled(camera)
+        self.planner.looker_lost()
 
     def _count(self, absorbed: Absorbed) -> None:
         self._count_time(absorbed.booked)

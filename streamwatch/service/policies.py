@@ -22,6 +22,7 @@ def schedule_policy(settings: Settings) -> SchedulePolicy:
         confirm_after_s=schedule.confirm_after_s,
         access_tries=schedule.access_tries,
         access_backoff_max_s=schedule.access_backoff_max_s,
+        reach_s=schedule.reach_s,
         per_line_kbps=settings.limits.per_line_kbps,
     )
 

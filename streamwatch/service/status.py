@@ -8,6 +8,7 @@ import streamwatch
 from streamwatch.health import LoopLag
 from streamwatch.model.live import Part, ServiceStatus
 from streamwatch.model.report import Health
+from streamwatch.schedule.capacity import WHOLE, Capacity
 from streamwatch.service.children import Child
 from streamwatch.service.commit import Committer
 from streamwatch.service.core import Service
@@ -63,11 +64,13 @@ class Doctor:
                 not canaries or len(silent) < len(canaries),
                 f"silent: {', '.join(silent)}" if silent else ("" if canaries else "none: our path is never doubted"),
             ),
+            _patrol(service.planner.capacity),
             *(Part(child.name, child.alive, f"{child.restarts} restarts") for child in self._children),
         ]
 
     def _gauges(self, healths: list[Health]) -> dict[str, dict[str, float]]:
         service = self._service
+        capacity = service.planner.capacity
         since = service.clock.monotonic() - LAG_OVER_S
         lags = {"service": self._lag.worst_ms(since) / 1000}
         for link in service.lookers.links:
@@ -76,7 +79,13 @@ class Doctor:
         return {
             "streamwatch_config_last_reload_successful": {"": float(service.config_reloaded)},
             "streamwatch_missed_rounds": {"": float(service.planner.missed_rounds)},
-            "streamwatch_patrol_lag_seconds": {"": service.patrol_lag_s},
+            "streamwatch_unfinished_rounds": {"": float(capacity.unfinished_rounds)},
+            "streamwatch_patrol_lag_seconds": {"": capacity.lag_s(0.99)},
+            "streamwatch_patrol_lag_median_seconds": {"": capacity.lag_s(0.5)},
+            "streamwatch_patrol_thinning": {
+                "picture": float(capacity.thinning.picture_every),
+                "stream": float(capacity.thinning.stream_every),
+            },
             "streamwatch_loop_lag_seconds": lags,
             "streamwatch_canary_up": {
                 canary.name: float(canary.up) for health in healths for canary in health.canaries
@@ -88,3 +97,21 @@ class Doctor:
             },
             "streamwatch_store_backlog": {"": float(service.inbox.qsize())},
         }
+
+
+def _patrol(capacity: Capacity) -> Part:
+    """Ready while every look goes as deep as it is meant to; else what became of the others, and how late looks are."""
+    thinning = capacity.thinning
+    if thinning == WHOLE:
+        return Part("patrol", ready=True)
+    less = []
+    if thinning.picture_every > 1:
+        less.append(f"one picture look in {thinning.picture_every}")
+    if thinning.stream_every > 1:
+        less.append(f"one stream look in {thinning.stream_every}")
+    more = "; nothing is left to take away" if capacity.exhausted else ""
+    return Part(
+        "patrol",
+        ready=False,
+        detail=f"more work than room: {' and '.join(less)}; looks are up to {capacity.lag_s(0.99):.1f} s late{more}",
+    )

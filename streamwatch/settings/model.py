@@ -81,6 +81,13 @@ class Schedule(_Section):
         description="Seconds over which a village's round is spread; not set: a quarter of the interval, at most 60.",
     )
     confirm_looks: int = Field(
+    reach_s: float | None = Field(
+        default=None,
+        ge=MIN_INTERVAL_S,
+        le=MAX_INTERVAL_S,
+        description="Seconds between looks that only ask whether the camera answers, between those of the interval. "
+        "They notice an outage sooner and say nothing of the stream; not set: none.",
+    )
         default=2,
         ge=0,
         le=len(CONFIRMATIONS),

@@ -60,6 +60,7 @@ class Mark(IntEnum):
     OWN_ROW = 0  # none: what it changed was written to the standings
     AS_BEFORE = 1  # all that the camera had
     NO_PICTURE = 2  # reach and stream
+    NO_STREAM = 3  # reach
 
 
 class Seen(NamedTuple):

@@ -2,8 +2,8 @@
 
 A standing's row is written when the standing changes; looks that only saw it again are in the packed rounds. Its
 `last_us` is therefore recovered as the latest of its own row and of the looks of `last_seen` that moved it: those
-marked AS_BEFORE move every dimension of their camera, those marked NO_PICTURE move reach and stream. Their beginnings
-are kept to the half second and rounded down: what is recovered is never later than the truth.
+marked AS_BEFORE move every dimension of their camera, those marked NO_PICTURE reach and stream, NO_STREAM reach. Their
+beginnings are kept to the half second and rounded down: what is recovered is never later than the truth.
 """
 
 from __future__ import annotations
@@ -256,17 +256,19 @@ async def add_maintenance(
 
 def _recovered(rows: Iterable[Sequence[Any]], bodies: Iterable[bytes]) -> Iterator[Standing]:
     """Standings with the `last_us` that their rows and the packed last looks give together."""
-    all_us: dict[int, int] = {}
-    stream_us: dict[int, int] = {}
+    moved: dict[Mark, dict[int, int]] = {mark: {} for mark in Mark}
     for body in bodies:
         for _due_us, _attempt, looks in PackedHour.decode(body):
             for look in looks:
-                moved = all_us if look.mark is Mark.AS_BEFORE else stream_us
-                moved[look.camera] = max(look.started_us, moved.get(look.camera, 0))
+                by_camera = moved[look.mark]
+                by_camera[look.camera] = max(look.started_us, by_camera.get(look.camera, 0))
+    all_us, stream_us, reach_us = moved[Mark.AS_BEFORE], moved[Mark.NO_PICTURE], moved[Mark.NO_STREAM]
     for number, dimension, state, reason, blame, since_us, last_us, pending in rows:
         seen_us = max(last_us, all_us.get(number, 0))
         if dimension in (REACH, STREAM):
             seen_us = max(seen_us, stream_us.get(number, 0))
+        if dimension == REACH:
+            seen_us = max(seen_us, reach_us.get(number, 0))
         yield Standing(
             number,
             dimension,

@@ -237,3 +237,28 @@ def test_three_looks_without_a_keyframe_are_only_three_in_a_row() -> None:
         camera.sees(no_keyframe(T0 + turn * INTERVAL, waited_out=True))
     assert camera.stands("picture") == (State.UP, None, T0 + 6 * INTERVAL)
     assert camera.standings[1]["picture"].pending is not None
+
+
+def test_a_reach_look_moves_reach_alone_and_writes_no_row_of_its_own() -> None:
+    """It says nothing of stream and picture, and recovery must know that it did not."""
+    camera = Camera()
+    camera.sees(look(T0))
+    found = camera.sees(msgspec.structs.replace(look(T0 + 60 * US, measures=()), depth=Depth.REACH))
+
+    assert (found.standings, found.observations, found.segments) == ({}, [], [])
+    assert [line.mark for line in found.lines] == [Mark.NO_STREAM]
+    assert camera.standings[1]["reach"].last_us == T0 + 60 * US
+    assert camera.standings[1]["stream"].last_us == camera.standings[1]["picture"].last_us == T0
+
+
+def test_a_stream_look_in_place_of_a_picture_look_leaves_the_picture_to_become_unknown() -> None:
+    """Thinned out: the stream stays known, the picture is unknown between looks further apart than the grace."""
+    camera = Camera()
+    camera.sees(look(T0))
+    camera.sees(msgspec.structs.replace(look(T0 + INTERVAL, measures=()), depth=Depth.STREAM))
+    last = camera.sees(look(T0 + 2 * INTERVAL))
+
+    assert camera.stands("stream") == (State.UP, None, T0)
+    assert {(one.dimension, one.from_us, one.to_us, one.state) for one in last.segments} == {
+        ("picture", T0, T0 + 2 * INTERVAL, State.UNKNOWN),
+    }

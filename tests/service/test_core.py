@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from streamwatch.clock import SystemClock
 from streamwatch.errors import Reason
+from streamwatch.health import LoopLag
 from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.lists import parse_file
 from streamwatch.model.look import Depth, Look, State, StreamKind
@@ -23,6 +24,7 @@ from streamwatch.secrets import Sealer
 from streamwatch.service.commands import Commands
 from streamwatch.service.commit import Committer
 from streamwatch.service.core import Service, _longest_s
+from streamwatch.service.status import Doctor
 from streamwatch.store.engine import default_url, open_writer
 from streamwatch.store.handles import Writer
 from streamwatch.store.migrate import upgrade
@@ -195,3 +197,43 @@ def test_a_visit_is_waited_for_as_long_as_its_look_may_take(ticket: dict[str, ob
     whole = Ticket(camera=1, url="", stream=StreamKind.SUB, offset_ms=0, deadline_ms=20_000, host="", **ticket)  # type: ignore[arg-type]
 
     assert _longest_s(whole) == seconds
+
+
+async def test_a_reach_look_that_was_answered_neither_forgives_a_password_nor_settles_a_stream(
+    service: Service,
+) -> None:
+    """It sends no password and asks for no stream: backoff and ordered confirming looks stay as they are."""
+    first, second = service.inventory.cameras
+    answered = [
+        msgspec.structs.replace(look(camera), depth=Depth.REACH, media_flowed=False) for camera in (first, second)
+    ]
+    for _ in range(2):
+        await absorbed(service, report(look(first, Reason.RTSP_AUTH), look(second, Reason.NET_TIMEOUT)))
+    until_us = service.planner.waits_us(first)
+    assert until_us > 0
+    await absorbed(
+        service, *(report(msgspec.structs.replace(one, started_us=SystemClock().utc_us())) for one in answered)
+    )
+
+    assert service.planner.waits_us(first) == until_us
+    assert not service.planner.confirm(second, 0, SystemClock().utc_us())  # one is ordered still
+
+
+async def test_readiness_and_metrics_tell_of_thinning(service: Service, writer: Writer) -> None:
+    """Late looks: the patrol is not ready, and says what it leaves out; metrics say it in numbers."""
+    doctor = Doctor(service, LoopLag(service.clock), [], Committer(writer))
+    whole = {part.name: part for part in doctor.status().parts}["patrol"]
+    capacity = service.planner.capacity
+    capacity.turn(0)
+    for number in range(40):
+        capacity.began(40.0 if number < 10 else 0.0, 300)
+    capacity.turn(300_000_000)
+    status = doctor.status()
+    thinned = {part.name: part for part in status.parts}["patrol"]
+
+    assert whole.ready
+    assert not thinned.ready
+    assert "one picture look in 2" in thinned.detail
+    assert status.gauges["streamwatch_patrol_thinning"] == {"picture": 2.0, "stream": 1.0}
+    assert 40.0 <= status.gauges["streamwatch_patrol_lag_seconds"][""] <= 50.0
+    assert status.gauges["streamwatch_patrol_lag_median_seconds"][""] < 0.01

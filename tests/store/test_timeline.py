@@ -241,6 +241,15 @@ async def test_last_looks_are_known_however_long_ago_and_by_whichever_vantage(se
     assert await last_us(settled, 202) == {STREAM: NOON + 57 * HOUR_US + S}
 
 
+async def test_looks_move_what_they_saw(settled: AsyncEngine) -> None:
+    """Of three depths: all, reach and stream, reach alone; each to its own look."""
+    await write(settled, standings=[stands(201, name, NOON) for name in (REACH, STREAM, PICTURE)])
+    for after, mark in ((1, Mark.AS_BEFORE), (2, Mark.NO_PICTURE), (3, Mark.NO_STREAM)):
+        await write(settled, rounds=[looked(201, NOON + after * S, mark, due_us=NOON + after * S)])
+
+    assert await last_us(settled, 201) == {REACH: NOON + 3 * S, STREAM: NOON + 2 * S, PICTURE: NOON + S}
+
+
 async def test_vantages_and_depths_have_rows_of_their_own(settled: AsyncEngine) -> None:
     """Two lookers that see the same camera in the same round do not overwrite each other."""
     one = looked(201, NOON + S, Mark.AS_BEFORE)
