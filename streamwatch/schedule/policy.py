@@ -32,6 +32,7 @@ class Policy:
     access_tries: int = 2
     access_backoff_max_s: float = 1800.0
     reach_s: float | None = None  # between two looks of any depth, where the interval is longer; None: only the patrol
+    watch: frozenset[str] = frozenset()  # codes of cameras whose sessions stay open between looks
     per_line_kbps: int | None = None  # 1,000 bits a second that looks may take of one line; None: as much as comes
 
     def window(self, interval_s: int) -> float:
