@@ -148,19 +148,6 @@ class Service:
             except TimeoutError:
                 continue
 
-    async def absorb_forever(self) -> None:
-        """Takes in reports, groups them, commits them."""
-        while True:
-            await self._absorb(await self._group())
-
-    async def _group(self) -> list[Report]:
-        group = [await self.inbox.get()]
-        looks = len(group[0].looks)
-        try:
-            async with asyncio.timeout(GROUP_S):
-                while looks < GROUP_LOOKS:
-                    group.append(await self.inbox.get())
-                    looks += len(group[-1].looks)
     def _tell_thinning(self) -> None:
         capacity = self.planner.capacity
         told = {
@@ -174,6 +161,19 @@ class Service:
         else:
             log.warning("patrol.thinned", **told, remedy="more cores or lookers, a longer interval, or fewer cameras")
 
+    async def absorb_forever(self) -> None:
+        """Takes in reports, groups them, commits them."""
+        while True:
+            await self._absorb(await self._group())
+
+    async def _group(self) -> list[Report]:
+        group = [await self.inbox.get()]
+        looks = len(group[0].looks)
+        try:
+            async with asyncio.timeout(GROUP_S):
+                while looks < GROUP_LOOKS:
+                    group.append(await self.inbox.get())
+                    looks += len(group[-1].looks)
         except TimeoutError:
             pass
         return group
@@ -196,6 +196,8 @@ class Service:
         if self.server is not None:
             self.server.publish(tuple(absorbed.live.values()))
         self._count(absorbed)
+        for report in reports:
+            self.planner.heard(report, now_us)
         for judged in absorbed.judged:
             self._follow_up(judged, now_us)
 
@@ -210,8 +212,6 @@ class Service:
             if judged.pending:
                 self.planner.confirm(look.camera, judged.attempt, now_us)
                 self._wake.set()
-        for report in reports:
-            self.planner.heard(report, now_us)
             elif deep:
                 self.planner.settled(look.camera)
         waiting = self._visits.get(look.order or "")

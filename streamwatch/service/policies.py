@@ -44,6 +44,7 @@ def looker_policy(settings: Settings) -> LookerPolicy:
         step_s=settings.look.step_s,
         max_pixels=settings.look.max_pixels,
         user_agent=settings.look.user_agent,
+        held=settings.held.connections,
         tls_verify=Verify(settings.tls.verify),
         tls_ca_file=settings.tls.ca_file,
     )

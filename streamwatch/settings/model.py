@@ -80,7 +80,6 @@ class Schedule(_Section):
         le=3_600,
         description="Seconds over which a village's round is spread; not set: a quarter of the interval, at most 60.",
     )
-    confirm_looks: int = Field(
     reach_s: float | None = Field(
         default=None,
         ge=MIN_INTERVAL_S,
@@ -88,6 +87,7 @@ class Schedule(_Section):
         description="Seconds between looks that only ask whether the camera answers, between those of the interval. "
         "They notice an outage sooner and say nothing of the stream; not set: none.",
     )
+    confirm_looks: int = Field(
         default=2,
         ge=0,
         le=len(CONFIRMATIONS),
@@ -166,6 +166,19 @@ class Lookers(_Section):
     def processes(self) -> int:
         """`count`, or max(1, cores - 1)."""
         return self.count or max(1, cores() - 1)
+
+
+class Held(_Section):
+    """Connections that stay open between looks, so that a look of depth reach is one question and its answer."""
+
+    connections: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Connections that one looker may hold; 0: none. Each takes one of the few that a device allows, "
+        "and counts for limits.per_host and limits.per_recorder, which looks go before. For plain RTSP over TCP only. "
+        "At most what the limit of open files leaves.",
+    )
 
 
 class Decoders(_Section):
@@ -267,6 +280,7 @@ class Settings(_Section):
     look: LookRules = LookRules()
     tls: Tls = Tls()
     lookers: Lookers = Lookers()
+    held: Held = Held()
     decoders: Decoders = Decoders()
     canaries: Canaries = Canaries()
     booking: Booking = Booking()
