@@ -17,6 +17,8 @@ from streamwatch.errors import Exit, StreamwatchError, UsageError
 BENCHMARKS = {
     "probe": "what one look costs, by depth, size and looks at once",
     "peers": "a picture look of ours beside PyAV, OpenCV, ffmpeg, GStreamer and bare decoding",
+    "hold": "asking anew or on connections that stay, beside a bare protocol and asyncio's streams",
+    "continuous": "a stream watched all the time beside read-and-drop, ffmpeg -c copy and PyAV threads",
     "floor": "decoding alone, and what our measures cost on top: what no look can cost less than",
     "patrol": "the whole service on 2,000 cameras for ten minutes: rhythm, memory, truth",
     "hostile": "healthy cameras' looks with and without a quarter of hostile ones beside them",

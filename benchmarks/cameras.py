@@ -28,23 +28,25 @@ SIZES = ("360p", "720p", "1080p")  # the farm's streams: 640x360, 1280x720 and 1
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """How a farm's streams are encoded: pictures a second, a key frame every so many of them, and a quantiser, or a
-    rate (of the 720p stream) instead."""
+    """How a farm's streams are encoded and sent: pictures a second, a key frame every so many of them, and a quantiser,
+    or a rate (of the 720p stream) instead; `paced`: a packet a write, else a picture a write."""
 
     fps: int = 25
     gop: int = 25
     qp: int = 29
     kbps: int | None = None
+    paced: bool = False
 
     @property
     def arguments(self) -> list[str]:
         """What tells the simulator."""
         rate = [] if self.kbps is None else [f"--kbps={self.kbps}"]
-        return [f"--fps={self.fps}", f"--gop={self.gop}", f"--qp={self.qp}", *rate]
+        sent = "--paced" if self.paced else "--no-paced"
+        return [f"--fps={self.fps}", f"--gop={self.gop}", f"--qp={self.qp}", *rate, sent]
 
 
 CAMERA = Pictures()  # as cameras are set; key frames of about 20, 60 and 110 KB
-PATROL = Pictures(5, 10)  # the farm's own default: what a patrol sees of it costs the farm little
+PATROL = Pictures(5, 10, paced=True)  # the farm's own default: what a patrol sees of it costs the farm little
 
 
 @dataclass(frozen=True, slots=True)

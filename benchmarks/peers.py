@@ -182,5 +182,5 @@ NOTES = [
     "flatters them by the cost of a score. ffprobe shows no pictures at all.",
     "floor: the same cameras' keyframes, decoded in one thread, nothing else; decode by the product's decoder, plain "
     "by the library's defaults. score is what our measures cost on top.",
-    "Loopback, and the farm sends a keyframe at once on PLAY.",
+    "Loopback, and the farm sends a keyframe at once on PLAY, in one write.",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvloop
@@ -21,7 +23,7 @@ MANY = 16  # looks at once
 class Plan:
     """`rounds` over all cameras make one sample at MANY looks at once; a third of them, one at a time, the other.
 
-    `large`: the sizes that are looked at once more with keyframes as of a camera that saves nothing.
+    `others`: the sizes that are looked at once more, by the names of OTHERS.
     """
 
     cameras: int = 24
@@ -29,13 +31,18 @@ class Plan:
     runs: int = 5
     rounds: int = 14  # each camera shows each of its main stream's 7 groups twice
     sizes: tuple[str, ...] = SIZES
-    large: tuple[str, ...] = SIZES[1:]
+    others: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: {"large": ("720p", "1080p"), "paced": ("720p",)}
+    )
     full: bool = True
 
 
 FULL = Plan()
 QUICK = Plan(cameras=16, villages=8, runs=3, rounds=3, full=False)
-LARGE = Pictures(qp=22)  # keyframes of about 150 KB at 720p and 250 KB at 1080p
+OTHERS = {
+    "large": Pictures(qp=22),  # keyframes of about 150 KB at 720p and 250 KB at 1080p: a camera that saves nothing
+    "paced": Pictures(paced=True),  # a packet a write: more reads for the same bytes
+}
 
 
 def run(plan: Plan, cache: Path) -> Result:
@@ -48,23 +55,30 @@ async def _run(plan: Plan, cache: Path) -> Result:
         "cameras": plan.cameras, "villages": plan.villages, "runs": plan.runs, "rounds": plan.rounds, "full": plan.full,
     }  # fmt: skip
     result = Result("probe", fixture, notes=list(NOTES))
-    async with (
-        farm(plan.cameras, cache, plan.villages, pictures=CAMERA) as ordinary,
-        farm(plan.cameras, cache, plan.villages, pictures=LARGE) as saving_nothing,
-        bench(ordinary.cameras, ordinary.pid, saving_nothing.pid) as ours,
-        bench(saving_nothing.cameras, ordinary.pid, saving_nothing.pid) as ours_large,
-    ):
-        frames = {size: await keyframes(ordinary.cameras, size, floor.GROUPS) for size in plan.sizes}
-        large = {size: await keyframes(saving_nothing.cameras, size, floor.GROUPS) for size in plan.large}
-        for size in plan.sizes:
-            await ours.looks(Depth.PICTURE, size, MANY, 1)  # opens the decoders' contexts, fills the looker's memory
-        for size in plan.large:
-            await ours_large.looks(Depth.PICTURE, size, MANY, 1)
+    async with AsyncExitStack() as stack:
+        farms = {}
+        for name, pictures in {"": CAMERA, **{name: OTHERS[name] for name in plan.others}}.items():
+            made = farm(plan.cameras, cache, plan.villages, pictures=pictures)
+            farms[name] = await stack.enter_async_context(made)
+        apart = [running.pid for running in farms.values()]
+        sizes = {"": plan.sizes, **plan.others}
+        benches = {
+            name: await stack.enter_async_context(bench(running.cameras, *apart)) for name, running in farms.items()
+        }
+        frames = {
+            name: {size: await keyframes(running.cameras, size, floor.GROUPS) for size in sizes[name]}
+            for name, running in farms.items()
+        }
+        for name, some in sizes.items():
+            for size in some:  # opens the decoders' contexts, fills the lookers' memory
+                await benches[name].looks(Depth.PICTURE, size, MANY, 1)
         for _ in range(plan.runs):
-            await _sample(result, ours, plan, frames)
-            for size in plan.large:
-                await _large(result, ours_large, size, plan, large[size])
-    for name in (*plan.sizes, *(f"{size}_large" for size in plan.large)):
+            await _sample(result, benches[""], plan, frames[""])
+            for name, some in plan.others.items():
+                for size in some:
+                    await _other(result, benches[name], size, name, plan, frames[name][size])
+    names = [*plan.sizes, *(f"{size}_{name}" for name, some in plan.others.items() for size in some)]
+    for name in names:
         result.ratio(f"us_over_floor_{name}", f"us.picture_{name}.cpu_ms", f"floor.decode_{name}.cpu_ms")
     return result
 
@@ -92,9 +106,11 @@ async def _sample(result: Result, ours: Bench, plan: Plan, frames: dict[str, lis
         floor.sample(result, size, frames[size])
 
 
-async def _large(result: Result, ours: Bench, size: str, plan: Plan, frames: list[Keyframe]) -> None:
-    name = f"{size}_large"
-    picture = await ours.looks(Depth.PICTURE, size, MANY, max(1, plan.rounds // 2))
+async def _other(result: Result, ours: Bench, size: str, other: str, plan: Plan, frames: list[Keyframe]) -> None:
+    name, rounds = f"{size}_{other}", max(1, plan.rounds // 2)
+    stream = await ours.looks(Depth.STREAM, size, MANY, rounds)
+    result.samples.add(f"us.stream_{name}.cpu_ms", stream.cpu_ms)
+    picture = await ours.looks(Depth.PICTURE, size, MANY, rounds)
     result.samples.add(f"us.picture_{name}.cpu_ms", picture.cpu_ms)
     await overhead(result, ours, name, picture, frames)
     floor.sample(result, name, frames)
@@ -119,7 +135,8 @@ def _pace(result: Result, name: str, done: Pass) -> None:
 NOTES = [
     f"Without a suffix {MANY} looks at once, with .c1 one at a time; median_ms is a look's own duration. Looks are "
     "warm: the looker knows the cameras; with .cold it sees each of them for the first time.",
-    "…_large: keyframes as of a camera that saves nothing; keyframe_… says how many bytes they have.",
+    "The farm sends a picture a write; …_paced: a packet a write, one behind the other. …_large: keyframes as of a "
+    "camera that saves nothing; keyframe_… says how many bytes they have.",
     "Loopback: part of the work to receive is done in the sender's context, and the farm sends a keyframe at once on "
     "PLAY. On a network the part without decoding costs more, and a look waits for the next keyframe.",
     "CPU is user and system of the looker's process and its decoders; the farm has a process of its own, not counted.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import crowd, floor, hostile, inventory, measure, patrol, peers, probe, rivals, show
-from benchmarks.cameras import FarmCamera
+from benchmarks import continuous, crowd, floor, hold, hostile, inventory, measure, patrol, peers, probe, rivals, show
+from benchmarks.cameras import FarmCamera, Pictures
 from benchmarks.measure import BenchmarkError, CpuMeter, Result
 from streamwatch.errors import UsageError
 from streamwatch.model.report import Credentials
@@ -42,15 +43,13 @@ def shaped(result: Result) -> dict[str, Any]:
 
 def test_probe_names_its_figures(cache: Path) -> None:
     """The probe benchmark gives CPU by depth, one at a time and many at once, and the overhead of a look."""
-    found = shaped(
-        probe.run(
-            replace(probe.QUICK, cameras=1, villages=1, runs=1, rounds=2, sizes=("360p",), large=("360p",)), cache
-        )
-    )
+    other = {"paced": ("360p",)}
+    plan = replace(probe.QUICK, cameras=1, villages=1, runs=1, rounds=2, sizes=("360p",), others=other)
+    found = shaped(probe.run(plan, cache))
     wanted = {"us.reach.cpu_us", "us.stream_360p.cpu_ms", "us.picture_360p.cpu_ms", "look_overhead_us_360p"}
-    wanted |= {"us.picture_360p.c1.looks_per_s", "us.stream_360p.cold.cpu_ms", "look_overhead_us_360p_large"}
+    wanted |= {"us.picture_360p.c1.looks_per_s", "us.stream_360p.cold.cpu_ms", "look_overhead_us_360p_paced"}
     assert wanted <= set(found["figures"])
-    assert set(found["ratios"]) == {"us_over_floor_360p", "us_over_floor_360p_large"}
+    assert set(found["ratios"]) == {"us_over_floor_360p", "us_over_floor_360p_paced"}
 
 
 def test_peers_are_measured_or_noted(cache: Path) -> None:
@@ -98,6 +97,38 @@ def test_the_floor_tells_decoding_from_scoring(cache: Path) -> None:
     found = shaped(floor.run(replace(floor.QUICK, cameras=1, villages=1, runs=1, sizes=("360p",)), cache))
     assert {"floor.decode_360p.cpu_ms", "floor.plain_360p.cpu_ms", "score_360p.cpu_ms"} <= set(found["figures"])
     assert set(found["ratios"]) == {"score_over_decode_360p", "plain_over_decode_360p"}
+
+
+def test_a_watched_stream_is_compared_with_one_that_is_dropped(cache: Path) -> None:
+    """The continuous benchmark gives CPU a stream second, ours and others', either way of sending."""
+    few = Pictures(fps=25, gop=2)
+    plan = replace(continuous.QUICK, streams=2, streams_paced=2, heavy=1, runs=1, pictures=few)
+    found = shaped(continuous.run(replace(plan, seconds=0.4, settle_s=0.1, heavy_settle_s=0.6, slack=0.9), cache))
+    for suffix in ("", "_paced"):
+        figures = {f"{who}stream_second_cpu_ms{suffix}" for who in ("", "drop.", "pyav.")}
+        assert figures | {f"us.pictures_per_s{suffix}", f"drop.kbps{suffix}"} <= set(found["figures"])
+        assert {f"us_over_drop{suffix}", f"pyav_over_us{suffix}"} <= set(found["ratios"])
+    assert "ffmpeg_over_us" in found["ratios"] or any(note.startswith("ffmpeg") for note in found["notes"])
+
+
+def test_held_connections_are_compared_with_bare_ones(cache: Path) -> None:
+    """The hold benchmark asks anew and on connections that stay: ours, a bare protocol, asyncio's streams."""
+    plan = replace(hold.QUICK, connections=4, cameras=4, runs=1, rounds=1, connect_rounds=1)
+    found = shaped(hold.run(plan, cache))
+    kinds = hold.HOLDING
+    assert {f"{prefix}connect_options_us" for prefix in hold.KINDS} <= set(found["figures"])
+    held = [prefix for prefix, kind in hold.KINDS.items() if kind in kinds]
+    assert {f"{prefix}{name}" for prefix in held for name in ("reach_held_us", "held_kb")} <= set(found["figures"])
+    assert {"connect_options_us_over_bare", "connect_options_us_over_streams"} <= set(found["ratios"])
+
+
+def test_fewer_connections_are_held_where_the_limit_is_low(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the hard limit of open files is too low, as many are held as it allows, and a note says so."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (64, 1024))
+    held, notes = hold._possible(9_900)
+    assert held < 1024
+    assert "9900" in notes[0] and "1024" in notes[0]
+    assert hold._possible(100) == (100, [])
 
 
 def test_inventory_counts_what_it_imported(cache: Path) -> None:
@@ -172,6 +203,14 @@ def test_the_command_knows_its_benchmarks() -> None:
     """A wrong name is wrong usage; the list of benchmarks names them all."""
     command = [sys.executable, "-m", "benchmarks"]
     helped = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert all(name in helped.stdout for name in ("probe", "peers", "floor", "inventory", "hostile"))
+    assert all(
+        name in helped.stdout for name in ("probe", "peers", "floor", "hold", "continuous", "inventory", "hostile")
+    )
     wrong = subprocess.run([*command, "nothing"], cwd=ROOT, capture_output=True)
     assert wrong.returncode == 64
+
+
+def _runs(path: Path) -> bool:
+    """Whether that module is a benchmark."""
+    text = path.read_text(encoding="utf-8")
+    return "\nQUICK = Plan(" in text and "\ndef run(plan: Plan" in text

@@ -1,0 +1,273 @@
+"""One way to ask cameras whether they are there, in a process of its own, so that its memory is its own too.
+
+`python -m benchmarks.hold_process KIND`; the first line in is `[["rtsp://…", "user", "password"], …]`, each later one
+an order, answered by a line: `connect` (a new connection for every camera: OPTIONS, close), `open` (one to every
+camera, and it stays), `ask` (OPTIONS on each of those). An answer says `{"asked": N, "cpu_us": …, "rss_kb": …}`: CPU of
+the process for all of them, and its memory after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import urlsplit
+
+import uvloop
+
+from benchmarks.looking import DEADLINE_MS, ROUNDS_AT_ONCE
+from benchmarks.measure import BenchmarkError
+from streamwatch.clock import SystemClock
+from streamwatch.decoders.pool import DecoderPool
+from streamwatch.health import LoopLag
+from streamwatch.looker import Looker, LookerPolicy
+from streamwatch.model.look import Depth, StreamKind
+from streamwatch.model.report import Credentials, Report, Round, Ticket
+from streamwatch.net.address import Guard
+from streamwatch.net.canary import Canaries
+
+AT_ONCE = 64  # connections that are being made, or asked, at the same time
+VILLAGE = 35  # cameras of one round: 126,000 in 3,600 villages
+END = b"\r\n\r\n"
+FILES_BESIDE = 256  # descriptors of a process beside its connections
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+Camera = tuple[str, str, str]  # url, user name, password
+
+
+class Way(Protocol):
+    """A way to ask; every method returns how many cameras answered."""
+
+    async def connect(self) -> int:
+        """A connection each, which is closed again."""
+        ...
+
+    async def open(self) -> int:
+        """A connection each, which stays."""
+        ...
+
+    async def ask(self) -> int:
+        """On the connections that stay."""
+        ...
+
+
+def _options(url: str, number: int) -> bytes:
+    return f"OPTIONS {url} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: bench\r\n\r\n".encode()
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 554
+
+
+class _Asking(asyncio.Protocol):
+    """The least that asks: a question written, an answer that ends with an empty line, nothing read in it."""
+
+    __slots__ = ("_answered", "_question", "transport")
+
+    def __init__(self, question: bytes, answered: asyncio.Future[None]) -> None:
+        self._question = question
+        self._answered = answered
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(self._question)
+
+    def ask(self, answered: asyncio.Future[None]) -> None:
+        self._answered = answered
+        assert self.transport is not None
+        self.transport.write(self._question)
+
+    def data_received(self, data: bytes) -> None:
+        if data.endswith(END) and not self._answered.done():
+            self._answered.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        if not self._answered.done():
+            self._answered.set_exception(ConnectionResetError("the camera closed"))
+
+
+class Bare:
+    """asyncio's own protocol and uvloop: nothing is checked, nothing has a deadline."""
+
+    def __init__(self, cameras: Sequence[Camera]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._cameras = [(*_place(url), _options(url, 1)) for url, _, _ in cameras]
+        self._held: list[_Asking] = []
+
+    async def _made(self, host: str, port: int, question: bytes) -> _Asking:
+        answered: asyncio.Future[None] = self._loop.create_future()
+        _, asking = await self._loop.create_connection(lambda: _Asking(question, answered), host, port)
+        await answered
+        return asking
+
+    async def connect(self) -> int:
+        async def one(host: str, port: int, question: bytes) -> None:
+            asking = await self._made(host, port, question)
+            assert asking.transport is not None
+            asking.transport.close()
+
+        return await _in_turn(self._cameras, one)
+
+    async def open(self) -> int:
+        async def one(host: str, port: int, question: bytes) -> None:
+            self._held.append(await self._made(host, port, question))
+
+        return await _in_turn(self._cameras, one)
+
+    async def ask(self) -> int:
+        for start in range(0, len(self._held), AT_ONCE):
+            waiting = []
+            for asking in self._held[start : start + AT_ONCE]:
+                answered: asyncio.Future[None] = self._loop.create_future()
+                asking.ask(answered)
+                waiting.append(answered)
+            for answered in waiting:
+                await answered
+        return len(self._held)
+
+
+class Streams:
+    """asyncio's streams, as a user would write it."""
+
+    def __init__(self, cameras: Sequence[Camera]) -> None:
+        self._cameras = [(*_place(url), _options(url, 1)) for url, _, _ in cameras]
+        self._held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]] = []
+
+    async def connect(self) -> int:
+        async def one(host: str, port: int, question: bytes) -> None:
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(question)
+            await reader.readuntil(END)
+            writer.close()
+            await writer.wait_closed()
+
+        return await _in_turn(self._cameras, one)
+
+    async def open(self) -> int:
+        async def one(host: str, port: int, question: bytes) -> None:
+            reader, writer = await asyncio.open_connection(host, port)
+            self._held.append((reader, writer, question))
+            await self._one(reader, writer, question)
+
+        return await _in_turn(self._cameras, one)
+
+    async def ask(self) -> int:
+        return await _in_turn(self._held, self._one)
+
+    @staticmethod
+    async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, question: bytes) -> None:
+        writer.write(question)
+        await reader.readuntil(END)
+
+
+class Ours:
+    """The product: Rounds of a village at depth reach through `Looker.work`."""
+
+    def __init__(self, cameras: Sequence[Camera]) -> None:
+        tickets = [
+            Ticket(
+                camera=number, url=url, stream=StreamKind.SUB, offset_ms=0, deadline_ms=DEADLINE_MS,
+                host=_place(url)[0], credentials=Credentials(username, password),
+            )
+            for number, (url, username, password) in enumerate(cameras, 1)
+        ]  # fmt: skip
+        self._villages = [tuple(tickets[start : start + VILLAGE]) for start in range(0, len(tickets), VILLAGE)]
+        self._looker = self._made()
+
+    @staticmethod
+    def _made() -> Looker:
+        clock = SystemClock()
+        return Looker(
+            "bench", pool=DecoderPool(workers=0), clock=clock, policy=LookerPolicy(looks_in_flight=AT_ONCE),
+            guard=Guard(), canaries=Canaries((), clock, 10.0), lag=LoopLag(clock),
+        )  # fmt: skip
+
+    async def _round(self, looker: Looker, number: int, tickets: tuple[Ticket, ...]) -> int:
+        order = Round(
+            id=f"bench-{number}", village=number, depth=Depth.REACH, due_us=time.time_ns() // 1000, window_ms=0,
+            tickets=tickets,
+        )  # fmt: skip
+        seen = 0
+
+        async def keep(report: Report) -> None:
+            nonlocal seen
+            for look in report.looks:
+                if look.reason is not None:
+                    raise BenchmarkError(f"a look at camera {look.camera} failed: {look.reason}: {look.detail}")
+            seen += len(report.looks)
+
+        await looker.work(order, keep)
+        return seen
+
+    async def connect(self) -> int:
+        return await self._all(self._looker)
+
+    async def _all(self, looker: Looker) -> int:
+        waiting = iter(enumerate(self._villages))
+
+        async def work() -> int:
+            return sum([await self._round(looker, number, tickets) for number, tickets in waiting])
+
+        return sum(await asyncio.gather(*(work() for _ in range(ROUNDS_AT_ONCE))))
+
+    async def open(self) -> int:
+        raise BenchmarkError("held connections are not built")
+
+    async def ask(self) -> int:
+        raise BenchmarkError("held connections are not built")
+
+
+async def _in_turn(what: Sequence[tuple[object, ...]], act: Callable[..., object]) -> int:
+    """`act` on each, AT_ONCE at a time."""
+    waiting = iter(what)
+
+    async def work() -> None:
+        for one in waiting:
+            await act(*one)  # type: ignore[misc]
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return len(what)
+
+
+KINDS: dict[str, Callable[[Sequence[Camera]], Way]] = {"us": Ours, "bare": Bare, "streams": Streams}
+
+
+def rss_kb() -> int:
+    """What this process has in memory now."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_KB
+
+
+def raise_file_limit(need: int) -> None:
+    """Raises BenchmarkError where the hard limit is below it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < need:
+        raise BenchmarkError(f"{need} open files are needed, and the hard limit here is {hard}")
+    if soft != resource.RLIM_INFINITY and soft < need:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+
+
+async def _serve(kind: str) -> None:
+    loop = asyncio.get_running_loop()
+    cameras = json.loads(sys.stdin.readline())
+    raise_file_limit(len(cameras) + FILES_BESIDE)
+    way = KINDS[kind](cameras)
+    print(json.dumps({"rss_kb": rss_kb()}), flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        begun = time.process_time()
+        asked = await getattr(way, line.strip())()
+        cpu_us = (time.process_time() - begun) * 1e6
+        print(json.dumps({"asked": asked, "cpu_us": cpu_us, "rss_kb": rss_kb()}), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(sys.argv[1]))
