@@ -15,14 +15,14 @@ from typing import Any, Final
 import structlog
 
 from streamwatch.clock import US, Clock
-from streamwatch.decoders.job import DecodeJob
+from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import Reason, Step
 from streamwatch.gates import Gate, Lines
 from streamwatch.health import LoopLag
 from streamwatch.inbox import FLUSH_S, Inbox
 from streamwatch.ingest.connection import Tape
-from streamwatch.ingest.session import Heard, Limits, converse
+from streamwatch.ingest.session import Heard, Limits, converse, open_session
 from streamwatch.lockout import Account, account_of
 from streamwatch.memory import Memory, waited_out
 from streamwatch.model.look import Depth, Look, Measurement, StreamKind
@@ -31,7 +31,9 @@ from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 from streamwatch.net.tls import Trust, Verify
 from streamwatch.patience import Grant
+from streamwatch.watches import Watches, found_by, with_seen
 from streamwatch.wire.ask import KEYFRAME_S, Ask
+from streamwatch.wire.media import Keyframe
 
 EVERYBODY: Final = "everybody"  # who has a place in this looker
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
@@ -57,6 +59,8 @@ class LookerPolicy:
     user_agent: str = "streamwatch"
     tls_verify: Verify = Verify.WARN
     tls_ca_file: Path | None = None
+    watch_most: int = 200  # sessions that stay open and are watched
+    watch_keyframe_s: float = 10.0  # between two keyframes of one that are decoded
 
 
 class Looker:
@@ -88,7 +92,23 @@ class Looker:
         self._lines = Lines(clock)
         self._trust = Trust(policy.tls_verify, policy.tls_ca_file, clock)
         self._memory = Memory(policy.keyframe_s, policy.keyframe_most_s)
+        self._watches = Watches(
+            clock=clock,
+            most=policy.watch_most,
+            keyframe_s=policy.watch_keyframe_s,
+            cameras=self._cameras,
+            shared=(
+                (self._recorders, policy.per_recorder, lambda ticket: ticket.group),
+                (self._hosts, policy.per_host, lambda ticket: ticket.host),
+            ),
+            score=self._score,
+            reopen=lambda ticket, depth: self._heard(ticket, depth, self._grant(ticket), None, insist=False),
+        )
         self.open_sessions = 0
+
+    async def end_watching(self) -> None:
+        """Says farewell in every session that is watched."""
+        await self._watches.aclose()
 
     def health(self, since: float) -> Health:
         """How we are doing now, with the worst loop lag since the monotonic moment `since`."""
@@ -99,7 +119,7 @@ class Looker:
             canaries=self._canaries.latest,
             decoders=decoders.alive,
             jailed=decoders.jailed,
-            open_sessions=self.open_sessions,
+            open_sessions=self.open_sessions + self._watches.open,
         )
 
     async def work(self, order: Round, emit: Emit) -> None:
@@ -157,11 +177,13 @@ class Looker:
                 return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
             await cameras.wait(ticket.camera)
         try:
+            if (watched := await self._watched(order, ticket)) is not None:
+                return watched
             account = self._in_doubt(ticket, order.depth)
             if not doubtful.enter(account):
                 await doubtful.wait(account)
             try:
-                return await self._in_turn(order, ticket)
+                return with_seen(self._watches, ticket, await self._in_turn(order, ticket))
             finally:
                 doubtful.leave(account)
         finally:
@@ -273,7 +295,32 @@ class Looker:
     ) -> Heard:
         ask = self.ask(ticket, depth, granted, insist=insist, warm=tape is None)
         limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
+        if ticket.watch and tape is None and depth is not Depth.REACH:
+            heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
+            return self._watches.opened(ticket, depth, ask, heard, opened)
         return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
+
+    async def _watched(self, order: Round, ticket: Ticket) -> Look | None:
+        """The look of a round as the camera's open session answers it; None where it is to be looked at."""
+        started_us, begun = self._clock.utc_us(), self._clock.monotonic()
+        answer = await self._watches.answer(ticket, order.depth)
+        if answer is None:
+            return None
+        if answer.picture is not None and answer.picture.result.fingerprint is not None:
+            self._memory.remember_fingerprint(ticket, answer.picture.result.fingerprint)
+        return self._told(ticket, order.depth, started_us, begun, order.id, **found_by(answer))
+
+    async def _score(self, ticket: Ticket, keyframe: Keyframe, at_us: int) -> DecodeResult:
+        job = DecodeJob(
+            codec=keyframe.codec,
+            data=keyframe.data,
+            previous=self._memory.fingerprint(ticket),
+            at_us=at_us,
+            stream=ticket.camera << 1 | (ticket.stream is StreamKind.SUB),
+            snapshot=ticket.snapshot,
+            masks=ticket.masks,
+        )
+        return await self._pool.score(job)
 
     async def finish(
         self,
@@ -296,16 +343,7 @@ class Looker:
         reference_us: int | None = None
         width, height = heard.width, heard.height
         if depth is Depth.PICTURE and heard.keyframe is not None and reason is None:
-            job = DecodeJob(
-                codec=heard.keyframe.codec,
-                data=heard.keyframe.data,
-                previous=self._memory.fingerprint(ticket),
-                at_us=started_us,
-                stream=ticket.camera << 1 | (ticket.stream is StreamKind.SUB),
-                snapshot=ticket.snapshot,
-                masks=ticket.masks,
-            )
-            result = await self._pool.score(job)
+            result = await self._score(ticket, heard.keyframe, started_us)
             if result.failure is not None:
                 reason, detail = result.failure.reason, result.failure.detail
                 step = result.failure.step

@@ -110,6 +110,9 @@ CATALOGUE: Final = (
         "Failures that their confirming looks did not repeat; they changed no state.",
     ),
     Metric("streamwatch_config_last_reload_successful", Kind.GAUGE, "1 unless the last SIGHUP was refused."),
+    Metric(
+        "streamwatch_watch_unknown_cameras", Kind.GAUGE, "Codes in watch.cameras that no camera of the inventory has."
+    ),
     Metric("streamwatch_missed_rounds", Kind.GAUGE, "Rounds skipped since the start because they came too late."),
     Metric("streamwatch_unfinished_rounds", Kind.GAUGE, "Rounds since the start that did not end in their time."),
     Metric(

@@ -21,7 +21,7 @@ LAYERS = [
     {"redaction"},
     {"logs", "net"},
     {"ingest", "decoders", "store", "gates", "inbox"},
-    {"memory"},
+    {"memory", "watches"},
     {"looker"},
     {"retention", "inventory", "gb28181", "prober"},
     {"fleet", "alerts", "metrics", "reports", "access", "live"},

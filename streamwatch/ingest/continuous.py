@@ -229,6 +229,17 @@ class Watcher(asyncio.BufferedProtocol):
         opened.transport.close()
 
 
+async def part(opened: Opened, clock: Clock) -> None:
+    """Says farewell in a session that nobody watches, and closes it."""
+    if opened.leg.media is None:
+        opened.transport.close()
+        return
+    unheard = Watcher(
+        opened, clock, every_s=None, max_pixels=0, max_bytes=0, keyframe=lambda _frame, _at: None, ended=lambda _: None
+    )
+    await unheard.part()
+
+
 async def watch(
     ask: Ask,
     limits: Limits,
@@ -250,8 +261,8 @@ async def watch(
     )
     if opened is None:
         return heard, None
-    if heard.failure is not None or opened.leg.media is None:
-        opened.transport.close()
+    if opened.leg.media is None:  # of depth reach
+        await part(opened, clock)
         return heard, None
     watcher = Watcher(
         opened,

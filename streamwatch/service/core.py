@@ -36,6 +36,7 @@ from streamwatch.verdict import Policy
 GROUP_S: Final = 0.25  # looks wait this long for company in one commit: an fsync is shared, nobody notices the delay
 GROUP_LOOKS: Final = 500
 INBOX_REPORTS: Final = 4096  # past this lookers wait: the patrol slows down, nothing is dropped
+MAX_TOLD: Final = 20  # codes in one line of the log
 TICK_S: Final = 0.25
 STEPS: Final = frozenset(step.value for step in Step)
 VISIT_SPARE_S: Final = 10.0  # beyond the look's own deadline: queueing, decoding, commit
@@ -88,6 +89,7 @@ class Service:
         self.stays: Mapping[int, Sequence[Stay]] = {}  # of cameras that were moved: for the counters only
         self.lookers = Lookers(self.inbox, self._looker_lost)
         self.server: LiveServer | None = None
+        self.unknown_watched: frozenset[str] = frozenset()  # codes of watch.cameras that no camera has
         self._schedule = schedule
         self._committer = committer
         self._visits: dict[str, asyncio.Future[Look]] = {}
@@ -105,6 +107,7 @@ class Service:
         self._schedule = schedule
         self.planner = Planner(schedule, self._rng)
         self.planner.load(self.inventory, self.clock.utc_us())
+        self._check_watched()
         self._wake.set()
 
     def load(self, inventory: Inventory) -> None:
@@ -120,12 +123,22 @@ class Service:
         self.live.update((live.camera, live) for live in fresh)
         self.inventory = inventory
         self.planner.load(inventory, self.clock.utc_us())
+        self._check_watched()
         self._wake.set()
         if self.server is not None:
             self.server.publish(tuple(fresh))
             if gone:
                 self.server.forget(gone)
             self.server.pulse()  # with the new version, before the command that changed it is answered
+
+    def _check_watched(self) -> None:
+        """Tells which codes of watch.cameras no camera has, once for each that is new."""
+        known = {camera.code for camera in self.inventory.cameras.values()}
+        unknown = self._schedule.watch - known
+        if fresh := sorted(unknown - self.unknown_watched):
+            why = "correct watch.cameras, or import these cameras"
+            log.warning("watch.unknown_cameras", codes=fresh[:MAX_TOLD], count=len(unknown), remedy=why)
+        self.unknown_watched = unknown
 
     async def plan_forever(self) -> None:
         """Sends every round when it is due."""

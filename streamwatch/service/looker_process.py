@@ -81,6 +81,8 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
         for task in (*rounds, *background):
             task.cancel()
         await asyncio.gather(*rounds, *background, return_exceptions=True)
+        looker.close()
+        await looker.end_watching()
         await pool.aclose()
 
 

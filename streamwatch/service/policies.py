@@ -24,6 +24,7 @@ def schedule_policy(settings: Settings) -> SchedulePolicy:
         access_backoff_max_s=schedule.access_backoff_max_s,
         reach_s=schedule.reach_s,
         per_line_kbps=settings.limits.per_line_kbps,
+        watch=frozenset(settings.watch.cameras),
     )
 
 
@@ -47,4 +48,6 @@ def looker_policy(settings: Settings) -> LookerPolicy:
         held=settings.held.connections,
         tls_verify=Verify(settings.tls.verify),
         tls_ca_file=settings.tls.ca_file,
+        watch_most=settings.watch.most,
+        watch_keyframe_s=settings.watch.keyframe_s,
     )

@@ -78,6 +78,7 @@ class Doctor:
                 lags[link.name] = link.latest.after.loop_lag_ms / 1000
         return {
             "streamwatch_config_last_reload_successful": {"": float(service.config_reloaded)},
+            "streamwatch_watch_unknown_cameras": {"": float(len(service.unknown_watched))},
             "streamwatch_missed_rounds": {"": float(service.planner.missed_rounds)},
             "streamwatch_unfinished_rounds": {"": float(capacity.unfinished_rounds)},
             "streamwatch_patrol_lag_seconds": {"": capacity.lag_s(0.99)},

@@ -19,6 +19,7 @@ from streamwatch.settings.model import (
     Quality,
     Schedule,
     Settings,
+    Watch,
     Web,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "Quality",
     "Schedule",
     "Settings",
+    "Watch",
     "Web",
     "describe",
     "load",

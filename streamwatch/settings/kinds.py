@@ -108,4 +108,5 @@ CaFile = Annotated[
 UserAgent = Annotated[
     str, Field(max_length=64), AfterValidator(_user_agent), Says("1 to 64 printable ASCII characters")
 ]
+CameraCode = Annotated[str, Field(min_length=1, max_length=64), Says("a camera code")]
 VillageCode = Annotated[str, Field(min_length=1, max_length=64), Says("a village code")]

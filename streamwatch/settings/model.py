@@ -14,6 +14,7 @@ from streamwatch.schedule import CONFIRMATIONS
 from streamwatch.settings.kinds import (
     MAX_ITEMS,
     CaFile,
+    CameraCode,
     CanaryText,
     DatabaseUrl,
     Listen,
@@ -207,6 +208,27 @@ class Canaries(_Section):
     interval_s: float = Field(default=10.0, ge=1, le=300, description="Seconds between two questions.")
 
 
+class Watch(_Section):
+    """Cameras whose sessions stay open: loss, bit rate and stalls are measured all the time."""
+
+    cameras: tuple[CameraCode, ...] = Field(
+        default=(),
+        max_length=MAX_ITEMS,
+        description="Codes of cameras that are watched between their looks. Each takes its bit rate of its line all "
+        "the time, which per_line_kbps does not limit.",
+    )
+    keyframe_s: float = Field(
+        default=10.0, ge=1, le=3_600, description="Seconds between two keyframes of one camera that are decoded."
+    )
+    most: int = Field(
+        default=200,
+        ge=0,
+        le=MAX_ITEMS,
+        description="Sessions that one looker keeps open so; 200 of 2 Mbit/s are 400 Mbit/s and a fifth of a core. "
+        "Others are looked at as if they were not named.",
+    )
+
+
 class Booking(_Section):
     """How looks become time."""
 
@@ -283,6 +305,7 @@ class Settings(_Section):
     held: Held = Held()
     decoders: Decoders = Decoders()
     canaries: Canaries = Canaries()
+    watch: Watch = Watch()
     booking: Booking = Booking()
     quality: Quality = Quality()
     metrics: Metrics = Metrics()

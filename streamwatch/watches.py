@@ -1,0 +1,380 @@
+"""Stage 3's continuous part: the cameras whose sessions stay open in this looker, and what is known of each by them.
+
+A camera is watched once a look at it brought a keyframe and its ticket asks for it. Its later looks are answered from
+the open session (`answer`). A session that is lost, or brings no pictures, is opened again by itself, ever more rarely;
+a look that comes meanwhile is an ordinary one, so reasons, blame and confirmation are as for any camera.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import structlog
+from msgspec import structs
+
+from streamwatch.clock import Clock
+from streamwatch.decoders.job import DecodeResult
+from streamwatch.errors import ACCESS_REASONS, LookError, Reason, Step
+from streamwatch.gates import Gate
+from streamwatch.ingest.connection import Opened
+from streamwatch.ingest.continuous import Watcher, part
+from streamwatch.ingest.session import Heard
+from streamwatch.model.look import Depth, Look
+from streamwatch.model.report import Ticket
+from streamwatch.quality.streams import measures_of
+from streamwatch.wire.ask import Ask
+from streamwatch.wire.media import Keyframe
+from streamwatch.wire.tally import Seen
+
+FLOWS_S: Final = 3.0  # pictures that stopped longer ago flow no more: cameras send one a second at the least
+PICTURE_WAIT_S: Final = 5.0  # a look waits so long for a new keyframe of an open session; then it is an ordinary one
+FIRST_RETRY_S: Final = 1.0  # after a session was lost, doubled each time up to the last
+LAST_RETRY_S: Final = 60.0
+STEADY_S: Final = 60.0  # a session that lasted so long begins with the first again
+UNASKED_S: Final = 900.0  # without a look, until nobody wants it any more; three times the longest time between two
+UNASKED_GAPS: Final = 3
+_GIVES_UP: Final = ACCESS_REASONS | {Reason.RTSP_BUSY}  # the patrol asks again, in its own time: devices lock accounts
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A keyframe of an open session, decoded and scored."""
+
+    result: DecodeResult
+    keyframe: Keyframe
+    at_us: int  # UTC, when it was whole
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an open session says of its camera since the look before. `picture` where the depth asks for one."""
+
+    heard: Heard  # the conversation that opened it
+    seen: Seen
+    picture: Pictured | None
+    clock_offset_ms: float | None
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One camera. `watcher` None: its session was lost."""
+
+    ticket: Ticket
+    depth: Depth
+    asked_at: float  # the latest look
+    heard: Heard
+    watcher: Watcher | None = None
+    seen: Seen = field(default_factory=Seen)  # by sessions that were lost since the latest look
+    picture_at: float = 0.0  # when a lost session brought its last
+    picture: Pictured | None = None  # since the latest look
+    scoring: asyncio.Task[None] | None = None
+    waiting: asyncio.Future[None] | None = None  # for a picture
+    opened_at: float = 0.0
+    longest_s: float = 0.0  # between two looks
+    retry_s: float = FIRST_RETRY_S
+    retrying: asyncio.Task[None] | None = None
+    unasked: asyncio.TimerHandle | None = None
+    places: tuple[tuple[Gate, str], ...] = ()
+
+
+Score = Callable[[Ticket, Keyframe, int], Awaitable[DecodeResult]]
+Reopen = Callable[[Ticket, Depth], Awaitable[Heard]]  # a conversation that comes back by `opened`
+
+
+class Watches:
+    """At most `most`, of which a host and a recorder have no more than half of their places. One loop owns it.
+
+    `score` decodes a keyframe that was whole at a UTC microsecond. `reopen` makes an ordinary conversation
+    whose session is handed to `opened`. `cameras` is the gate with one place a camera.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        most: int,
+        keyframe_s: float,
+        cameras: Gate,
+        shared: tuple[tuple[Gate, int, Callable[[Ticket], str | None]], ...],
+        score: Score,
+        reopen: Reopen,
+    ) -> None:
+        self._clock = clock
+        self._most = most
+        self._keyframe_s = keyframe_s
+        self._cameras = cameras
+        self._shared = shared  # gates, their limits, and the key of a ticket
+        self._held: dict[tuple[int, str], int] = {}  # places of sessions, by gate and key
+        self._score = score
+        self._reopen = reopen
+        self._watches: dict[int, _Watch] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._told_full = False
+
+    @property
+    def open(self) -> int:
+        """Sessions that are open."""
+        return sum(watch.watcher is not None for watch in self._watches.values())
+
+    async def answer(self, ticket: Ticket, depth: Depth) -> Answer | None:
+        """What is known of a camera by its open session; None: look at it, the session is closed or was none.
+
+        The camera's place is the caller's meanwhile.
+        """
+        watch = self._watches.get(ticket.camera)
+        if watch is None:
+            return None
+        if not ticket.watch or not _same(ticket, watch.ticket):
+            await self._forget(watch)
+            return None
+        now = self._clock.monotonic()
+        self._asked(watch, ticket, depth, now)
+        watcher = watch.watcher
+        if watcher is None:
+            return None
+        if now - watcher.picture_at <= FLOWS_S and (depth is not Depth.PICTURE or await self._picture(watch, watcher)):
+            seen, watch.seen = watch.seen + watcher.take(), Seen()
+            picture, watch.picture = watch.picture, None
+            return Answer(watch.heard, seen, picture, watcher.clock_offset_ms())
+        await self._lose(watch)
+        return None
+
+    def unanswered(self, ticket: Ticket) -> Seen | None:
+        """What the sessions of a camera brought since the look before, where a look could not be answered by them."""
+        watch = self._watches.get(ticket.camera)
+        if watch is None:
+            return None
+        seen, watch.seen = watch.seen, Seen()
+        if watch.picture_at:  # there is no session now
+            gap_s = self._clock.monotonic() - watch.picture_at
+            seen = replace(seen, longest_gap_s=max(seen.longest_gap_s, gap_s))
+        return seen if seen != Seen() else None
+
+    def opened(self, ticket: Ticket, depth: Depth, ask: Ask, heard: Heard, opened: Opened | None) -> Heard:
+        """A conversation is over, and its session may stay open: it does where there is a place for it."""
+        if opened is None:
+            return heard
+        now = self._clock.monotonic()
+        watch = self._watches.get(ticket.camera)
+        may = heard.failure is None and (not self._full() if watch is None else watch.watcher is None)
+        places = None
+        if may:
+            places = watch.places if watch is not None and watch.places else self._places(ticket)
+        if places is None:
+            self._close(part(opened, self._clock))
+            return heard
+        if watch is None:
+            watch = self._watches[ticket.camera] = _Watch(ticket, depth, now, heard)
+            self._asked(watch, ticket, depth, now)
+        watch.places, watch.heard, watch.opened_at, watch.picture = places, replace(heard, keyframe=None), now, None
+        lost_at, watch.picture_at = watch.picture_at, 0.0
+        watch.watcher = Watcher(
+            opened,
+            self._clock,
+            every_s=self._keyframe_s if depth is Depth.PICTURE else None,
+            max_pixels=ask.max_pixels,
+            max_bytes=ask.max_media_bytes,
+            keyframe=lambda frame, _at: self._came(watch, frame),
+            ended=lambda error: self._ended(watch, error),
+        )
+        if lost_at:
+            watch.seen = replace(watch.seen, longest_gap_s=max(watch.seen.longest_gap_s, now - lost_at))
+        return heard
+
+    async def aclose(self) -> None:
+        """Says farewell to all of them."""
+        await asyncio.gather(*(self._forget(watch) for watch in tuple(self._watches.values())))
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    # ---- pictures
+
+    async def _picture(self, watch: _Watch, watcher: Watcher) -> bool:
+        """Whether there is one since the latest look; one that is on its way is waited for."""
+        if watch.picture is None:
+            watcher.want_keyframe()
+            watch.waiting = asyncio.get_running_loop().create_future()
+            await asyncio.wait((watch.waiting,), timeout=PICTURE_WAIT_S)
+            watch.waiting = None
+        return watch.picture is not None
+
+    def _came(self, watch: _Watch, frame: Keyframe) -> None:
+        if watch.scoring is None:  # else the decoders are behind: the next one will do
+            watch.scoring = asyncio.create_task(self._scored(watch, frame, self._clock.utc_us()))
+
+    async def _scored(self, watch: _Watch, frame: Keyframe, at_us: int) -> None:
+        try:
+            result = await self._score(watch.ticket, frame, at_us)
+            watch.picture = Pictured(result, frame, at_us)
+        except Exception:
+            log.exception("watch.defect", camera=watch.ticket.camera)
+        finally:
+            watch.scoring = None
+            if watch.waiting is not None and not watch.waiting.done():
+                watch.waiting.set_result(None)
+
+    # ---- the end of a session, and the next one
+
+    def _ended(self, watch: _Watch, error: LookError) -> None:
+        """By itself."""
+        log.info("watch.lost", camera=watch.ticket.camera, reason=error.reason.value, detail=error.detail)
+        now = self._clock.monotonic()
+        watch.retry_s = FIRST_RETRY_S if now - watch.opened_at >= STEADY_S else watch.retry_s
+        self._book(watch)
+        if watch.retrying is None:
+            watch.retrying = asyncio.create_task(self._retry(watch))
+
+    async def _retry(self, watch: _Watch) -> None:
+        camera = watch.ticket.camera
+        try:
+            while watch.watcher is None and self._watches.get(camera) is watch:
+                await self._clock.sleep(watch.retry_s)
+                watch.retry_s = min(LAST_RETRY_S, watch.retry_s * 2)
+                if watch.watcher is not None or not self._cameras.enter(camera):
+                    continue  # a look is at it
+                try:
+                    places = self._places(watch.ticket)
+                    if places is None:
+                        continue
+                    watch.places = places
+                    heard = await self._reopen(watch.ticket, watch.depth)
+                finally:
+                    if watch.watcher is None:
+                        self._leave(watch)
+                    self._cameras.leave(camera)
+                if heard.keyframe is not None and watch.depth is Depth.PICTURE:
+                    self._came(watch, heard.keyframe)
+                if heard.failure is not None and heard.failure.reason in _GIVES_UP:
+                    return
+        except Exception:
+            log.exception("watch.defect", camera=camera)
+        finally:
+            watch.retrying = None
+
+    def _book(self, watch: _Watch) -> None:
+        """Its session is no more."""
+        watcher, watch.watcher = watch.watcher, None
+        if watcher is not None:
+            watch.seen += watcher.take()
+            watch.picture_at = watcher.picture_at
+        self._leave(watch)
+        watch.picture = None
+
+    async def _lose(self, watch: _Watch) -> None:
+        watcher = watch.watcher
+        self._book(watch)
+        if watcher is not None:
+            await watcher.part()
+
+    async def _forget(self, watch: _Watch) -> None:
+        self._watches.pop(watch.ticket.camera, None)
+        if watch.unasked is not None:
+            watch.unasked.cancel()
+        for task in (watch.retrying, watch.scoring):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        await self._lose(watch)
+
+    def _asked(self, watch: _Watch, ticket: Ticket, depth: Depth, now: float) -> None:
+        """A look came: the camera is still wanted."""
+        watch.longest_s = max(watch.longest_s, now - watch.asked_at)
+        watch.ticket, watch.depth, watch.asked_at = ticket, max(depth, watch.depth, key=list(Depth).index), now
+        if watch.unasked is not None:
+            watch.unasked.cancel()
+        after_s = max(UNASKED_S, UNASKED_GAPS * watch.longest_s)
+        watch.unasked = asyncio.get_running_loop().call_later(after_s, self._unwanted, watch)
+
+    def _unwanted(self, watch: _Watch) -> None:
+        log.info("watch.unasked", camera=watch.ticket.camera)
+        self._close(self._forget(watch))
+
+    def _close(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # ---- places
+
+    def _full(self) -> bool:
+        full = len(self._watches) >= self._most
+        if full and not self._told_full:
+            self._told_full = True
+            log.warning("watch.full", most=self._most, remedy="raise watch.most, or name fewer watch.cameras")
+        return full
+
+    def _places(self, ticket: Ticket) -> tuple[tuple[Gate, str], ...] | None:
+        """One at the host and one at the recorder, where others keep half of them; None where they do not."""
+        taken: list[tuple[Gate, str]] = []
+        for gate, limit, key_of in self._shared:
+            key = key_of(ticket)
+            if key is None:
+                continue
+            if self._held.get((id(gate), key), 0) >= limit // 2 or not gate.enter(key):
+                for one, of in taken:
+                    one.leave(of)
+                    self._count(one, of, -1)
+                log.info("watch.no_place", camera=ticket.camera, at=key, limit=limit)
+                return None
+            self._count(gate, key, 1)
+            taken.append((gate, key))
+        return tuple(taken)
+
+    def _leave(self, watch: _Watch) -> None:
+        places, watch.places = watch.places, ()
+        for gate, key in places:
+            gate.leave(key)
+            self._count(gate, key, -1)
+
+    def _count(self, gate: Gate, key: str, by: int) -> None:
+        place = id(gate), key
+        self._held[place] = self._held.get(place, 0) + by
+        if not self._held[place]:
+            del self._held[place]
+
+
+def _same(ticket: Ticket, before: Ticket) -> bool:
+    return (ticket.url, ticket.stream, ticket.credentials, ticket.transport) == (
+        before.url,
+        before.stream,
+        before.credentials,
+        before.transport,
+    )
+
+
+def found_by(answer: Answer) -> dict[str, Any]:
+    """What a Look has of it: the fields by name."""
+    heard, picture = answer.heard, answer.picture
+    measures, timings = measures_of(answer.seen), dict[str, float]()
+    found: dict[str, Any] = {
+        "media_flowed": True,
+        "detail": "; ".join(heard.remarks.values()),
+        "codec": heard.codec,
+        "width": heard.width,
+        "height": heard.height,
+        "transport": heard.transport,
+        "server": heard.server,
+        "clock_offset_ms": answer.clock_offset_ms,
+        "remarks": tuple(heard.remarks),
+    }
+    if picture is not None:
+        result = picture.result
+        found["keyframe_bytes"] = len(picture.keyframe.data)
+        if result.failure is not None:
+            failure = result.failure
+            found |= {"reason": failure.reason, "step": failure.step, "detail": failure.detail}
+        else:
+            measures = (*result.measures, *measures)
+            found["reference_us"] = result.reference_us
+            found |= {"width": result.width or heard.width, "height": result.height or heard.height}
+            timings = {Step.DECODE.value: result.decode_ms, Step.SCORE.value: result.score_ms}
+    return found | {"measures": measures, "timings_ms": timings | {"total": round(sum(timings.values()), 3)}}
+
+
+def with_seen(watches: Watches, ticket: Ticket, look: Look) -> Look:
+    """An ordinary look at a camera whose session was lost, with what that had brought."""
+    seen = watches.unanswered(ticket) if ticket.watch else None
+    return look if seen is None else structs.replace(look, measures=(*look.measures, *measures_of(seen)))

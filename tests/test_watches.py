@@ -1,0 +1,188 @@
+"""Cameras whose sessions stay open between their looks: against the simulated farm, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+
+from streamwatch import watches as watches_module
+from streamwatch.decoders.pool import DecoderPool
+from streamwatch.errors import Reason
+from streamwatch.ingest import continuous
+from streamwatch.looker import Looker, LookerPolicy
+from streamwatch.model.look import Depth, Look
+from streamwatch.model.report import Round
+from streamwatch.quality.streams import STREAM_MEASURES
+from streamwatch.simulator.farm import Farm, FarmPlan
+from tests.test_looker import CACHE, looker, looks_of, order, pool, work
+
+__all__ = ["pool"]
+QUICK = LookerPolicy(watch_keyframe_s=0.2)
+
+
+@pytest.fixture
+async def farm() -> AsyncIterator[Farm]:
+    running = Farm(FarmPlan(villages=1, cameras=3, bind="127.9.0.0/16", cache_dir=CACHE, udp=1 / 3))
+    await running.start()
+    yield running
+    await running.aclose()
+
+
+def watched(farm: Farm, depth: Depth = Depth.PICTURE, *, watch: bool = True) -> Round:
+    """A round of all of them."""
+    what = order(farm, depth=depth)
+    tickets = tuple(msgspec.structs.replace(ticket, watch=watch) for ticket in what.tickets)
+    return msgspec.structs.replace(what, tickets=tickets)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+def value(look: Look, name: str) -> float:
+    found = look.measure(name)
+    assert found is not None and found.valid, name
+    return found.value
+
+
+def pictured(who: Looker) -> bool:
+    return all(watch.picture is not None for watch in who._watches._watches.values())
+
+
+async def test_later_looks_are_answered_by_the_session_of_the_first(farm: Farm, pool: DecoderPool) -> None:
+    """One session a camera, over TCP and UDP, kept open; each look has its picture and what was measured meanwhile."""
+    who = looker(pool, QUICK)
+    first = looks_of(await work(who, watched(farm)))
+    assert all(look.reason is None and look.measure("stall_s") is None for look in first.values())
+    assert {camera.sessions for camera in farm.cameras} == {1} and who._watches.open == 3
+    for _ in range(2):
+        await until(lambda: pictured(who))
+        looks = looks_of(await work(who, watched(farm)))
+        for look in looks.values():
+            assert (look.reason, look.media_flowed, look.codec, look.width) == (None, True, "h264", 640)
+            assert "connect" not in look.timings_ms and look.timings_ms["decode"] > 0
+            assert look.measure("luma_mean") is not None and look.keyframe_bytes
+            assert value(look, "loss_percent") == 0
+            assert value(look, "bitrate_kbps") > 20
+            assert value(look, "frame_rate") > 1
+            assert value(look, "stall_s") < 5
+        assert {look.transport for look in looks.values()} == {"tcp", "udp"}
+        assert {camera.sessions for camera in farm.cameras} == {1}
+    await who.end_watching()
+    await until(lambda: {camera.sessions for camera in farm.cameras} == {0})
+    assert not who._watches._held
+
+
+async def test_a_camera_that_is_watched_no_more_is_told_so(farm: Farm, pool: DecoderPool) -> None:
+    """TEARDOWN, and an ordinary look in a session of its own."""
+    who = looker(pool, QUICK)
+    await work(who, watched(farm, Depth.STREAM))
+    looks = looks_of(await work(who, watched(farm, Depth.STREAM, watch=False)))
+
+    assert all("connect" in look.timings_ms for look in looks.values())
+    await until(lambda: {camera.sessions for camera in farm.cameras} == {0})
+    assert who._watches.open == 0
+
+
+async def test_a_lost_session_is_an_ordinary_look_and_comes_back_by_itself(
+    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reasons are an ordinary look's; the time without pictures is told; a healthy camera is watched again unasked."""
+    monkeypatch.setattr(watches_module, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(watches_module, "LAST_RETRY_S", 0.2)
+    who = looker(pool, QUICK)
+    await work(who, watched(farm, Depth.STREAM))
+    farm.set_fault(farm.cameras[0].code, "refused")
+    await until(lambda: who._watches.open == 2)
+    await asyncio.sleep(0.3)
+    bad = looks_of(await work(who, watched(farm, Depth.STREAM)))[0]
+    assert bad.reason is Reason.NET_REFUSED
+    assert value(bad, "stall_s") >= 0.3
+
+    farm.set_fault(farm.cameras[0].code, None)
+    await until(lambda: who._watches.open == 3)
+    look = looks_of(await work(who, watched(farm, Depth.STREAM)))[0]
+    assert look.reason is None and "connect" not in look.timings_ms
+    assert value(look, "stall_s") >= value(bad, "stall_s")
+    await who.end_watching()
+
+
+async def test_a_session_without_pictures_is_given_up(
+    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection lives and nothing comes: a stall, after which an order looks for itself."""
+    monkeypatch.setattr(continuous, "STALL_S", 0.3)
+    monkeypatch.setattr(continuous, "CHECK_S", 0.1)
+    who = looker(pool, QUICK)
+    await work(who, watched(farm, Depth.STREAM))
+    camera, watcher = next(
+        (camera, watch.watcher)
+        for camera, watch in who._watches._watches.items()
+        if watch.watcher is not None and watch.watcher.transport_name == "tcp"
+    )
+    watcher._opened.transport.pause_reading()
+    await until(lambda: watcher.over)
+    look = looks_of(await work(who, watched(farm, Depth.STREAM)))[camera]
+
+    assert look.reason is None and value(look, "stall_s") >= 0.3
+    assert farm.cameras[camera].sessions == 1
+    await who.end_watching()
+
+
+async def test_a_password_that_is_refused_is_not_tried_again_unasked(farm: Farm, pool: DecoderPool) -> None:
+    """Devices lock accounts: the patrol's own backoff decides."""
+    who = looker(pool, QUICK)
+    await work(who, watched(farm, Depth.STREAM))
+    watch = who._watches._watches[0]
+    farm.set_fault(farm.cameras[0].code, "auth")
+    farm.cameras[0].cut()
+    await until(lambda: watch.watcher is None)
+    await until(lambda: watch.retrying is None)
+
+    assert watch.watcher is None and watch.retry_s < 5
+    await who.end_watching()
+
+
+async def test_half_of_a_recorders_places_are_left_to_others(farm: Farm, pool: DecoderPool) -> None:
+    """With two sessions a recorder one camera is watched, and all are looked at."""
+    who = looker(pool, LookerPolicy(per_recorder=2))
+    what = watched(farm, Depth.STREAM)
+    what = msgspec.structs.replace(
+        what, tickets=tuple(msgspec.structs.replace(ticket, group="nvr") for ticket in what.tickets)
+    )
+    for _ in range(2):
+        looks = looks_of(await work(who, what))
+        assert {look.reason for look in looks.values()} == {None}
+        assert who._watches.open == 1
+    await who.end_watching()
+
+
+async def test_no_more_are_watched_than_the_most(farm: Farm, pool: DecoderPool) -> None:
+    """The others are looked at as ever."""
+    who = looker(pool, LookerPolicy(watch_most=2))
+    for _ in range(2):
+        looks = looks_of(await work(who, watched(farm, Depth.STREAM)))
+        assert {look.reason for look in looks.values()} == {None}
+    assert who._watches.open == 2
+    await who.end_watching()
+
+
+async def test_who_is_not_asked_for_any_more_is_let_go(
+    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that left the inventory gets no orders: its session ends."""
+    monkeypatch.setattr(watches_module, "UNASKED_S", 0.2)
+    who = looker(pool, QUICK)
+    await work(who, watched(farm, Depth.STREAM))
+    await until(lambda: {camera.sessions for camera in farm.cameras} == {0})
+    assert not who._watches._watches and not who._watches._held
+
+
+def test_every_measure_has_its_row() -> None:
+    """Names as in the table, in its order."""
+    assert list(STREAM_MEASURES) == ["loss_percent", "bitrate_kbps", "frame_rate", "keyframe_interval_s", "stall_s"]
