@@ -10,6 +10,7 @@ tiles agree by chance once in 128.
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamwatch.model.look import Measurement
-from streamwatch.quality.plane import Luma, inner
+from streamwatch.quality.plane import Luma, inner, thinned, tiles
+from streamwatch.quality.scratch import Scratch
 from streamwatch.quality.table import SAME_TEXTURED, TEXTURED_TILES
 
 VERSION: Final = 1
@@ -43,7 +45,7 @@ def _odd_multipliers(count: int) -> list[int]:
 
 
 _WORDS: Final = TILE // 8  # 64-bit words in a row of a tile
-_WEIGHTS: Final[NDArray[np.uint64]] = np.array(_odd_multipliers(TILE * _WORDS), np.uint64).reshape(1, TILE, 1, _WORDS)
+_WEIGHTS: Final[NDArray[np.uint64]] = np.array(_odd_multipliers(TILE * _WORDS), np.uint64).reshape(TILE, _WORDS)
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads every bit of the sum into the top ones
 
 
@@ -73,7 +75,7 @@ def unpack(data: bytes | None) -> Fingerprint | None:
     return Fingerprint(width, height, at_us, tiles)
 
 
-def take(y: Luma, at_us: int) -> Fingerprint:
+def take(y: Luma, at_us: int, scratch: Scratch | None = None) -> Fingerprint:
     """The fingerprint of a uint8 luma plane seen by the look that began at `at_us`; `y` stays unchanged."""
     scene = inner(y)
     stride = 1
@@ -83,15 +85,21 @@ def take(y: Luma, at_us: int) -> Fingerprint:
     height, width = y.shape[0] & 0xFFFF, y.shape[1] & 0xFFFF
     if rows == 0 or columns == 0:
         return Fingerprint(width, height, at_us, np.zeros((0, 0), np.uint8))
-    plane = np.ascontiguousarray(scene[::stride, ::stride][: rows * TILE, : columns * TILE])
-    words = plane.view("<u8").reshape(rows, TILE, columns, _WORDS)
-    sums = (words * _WEIGHTS).sum(axis=(1, 3), dtype=np.uint64)
+    plane = thinned(scene[: rows * TILE * stride], stride, scratch or Scratch())[:, : columns * TILE]
+    lines = np.ascontiguousarray(plane).reshape(rows, TILE, columns * TILE)
+    sums = np.einsum("rkw,kw->rw", lines.view("<u8"), _weights(columns))
+    sums = sums[:, ::2] + sums[:, 1::2]
     hashes = ((sums ^ (sums >> np.uint64(32))) * _MIX >> np.uint64(57)).astype(np.uint8)
-    lines = plane.reshape(rows, TILE, columns * TILE)
-    brightest = lines.max(axis=1).reshape(rows, columns, TILE).max(axis=2)
-    darkest = lines.min(axis=1).reshape(rows, columns, TILE).min(axis=2)
-    textured = (brightest - darkest >= TEXTURED_RANGE).astype(np.uint8)
-    return Fingerprint(width, height, at_us, (textured << np.uint8(7)) | hashes)
+    brightest = tiles(np.maximum, np.maximum.reduce(lines, axis=1).reshape(-1), TILE)
+    darkest = tiles(np.minimum, np.minimum.reduce(lines, axis=1).reshape(-1), TILE)
+    textured = (brightest - darkest >= TEXTURED_RANGE).view(np.uint8).reshape(rows, columns)
+    return Fingerprint(width, height, at_us, hashes | textured << np.uint8(7))
+
+
+@functools.lru_cache(maxsize=16)  # widths of one's cameras; 16 of up to 48 KiB (192 columns of tiles)
+def _weights(columns: int) -> NDArray[np.uint64]:
+    """The weights of a tile beside each other for a row of tiles, shape (16, 2 columns)."""
+    return np.ascontiguousarray(np.tile(_WEIGHTS, columns))
 
 
 def stillness(now: Fingerprint, before: Fingerprint | None) -> tuple[Measurement, Measurement]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from streamwatch.model.look import Measurement
 from streamwatch.quality import fingerprint
 from streamwatch.quality.exposure import exposure
 from streamwatch.quality.plane import Luma
+from streamwatch.quality.scratch import Scratch
 from streamwatch.quality.sharpness import sharpness
-from streamwatch.quality.table import SAME_TEXTURED
+
+MAX_KEPT: Final = 2  # of 4 MiB; a decode worker scores one picture at a time, threads each take one or make one
+MAX_ROWS: Final = 65_535  # what H.264, H.265 and JPEG can say at most is 16 bits
+_SCRATCH: Final[list[Scratch]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +31,26 @@ def score(y: Luma, previous: bytes | None, at_us: int) -> Scored:
 
     `previous` is the fingerprint that the look before returned (None, or of another size or version: no_reference);
     it is returned again where this look came too soon after it to be compared.
-    `at_us` is the start of this look. Deterministic. Raises ValueError for anything but a two-dimensional uint8 array.
+    `at_us` is the start of this look. Deterministic. Raises ValueError for anything but a two-dimensional uint8 array
+    of at most 65,535 rows.
     """
     if y.ndim != 2 or y.dtype.name != "uint8":
         raise ValueError(f"a luma plane is two-dimensional uint8, not {y.ndim}-dimensional {y.dtype.name}")
-    now = fingerprint.take(y, at_us)
+    if len(y) > MAX_ROWS:
+        raise ValueError(f"a luma plane has at most {MAX_ROWS} rows, not {len(y)}")
+    scratch = _SCRATCH.pop() if _SCRATCH else Scratch()
+    scratch.used = 0
+    edges = sharpness(y, scratch)  # first: it reads all rows in order, which brings them into the cache for the others
+    scratch.used = 0
+    now = fingerprint.take(y, at_us, scratch)
+    scratch.used = 0
+    levels = exposure(y, scratch)
+    if len(_SCRATCH) < MAX_KEPT:
+        _SCRATCH.append(scratch)
     before = fingerprint.unpack(previous)
     still = fingerprint.stillness(now, before)
-    compared = before is not None and any(found.name == SAME_TEXTURED and found.valid for found in still)
-    reference_us = before.at_us if compared and before is not None else None
+    same = still[0]
+    reference_us = before.at_us if before is not None and same.valid else None
     # A confirming look a second later must not take the place of the picture that the next one is to be compared with.
-    too_soon = any(found.why == "too_soon" for found in still)
-    kept = previous if too_soon and previous is not None else now.pack()
-    return Scored((*exposure(y), *sharpness(y), *still), kept, reference_us)
+    kept = previous if same.why == "too_soon" and previous is not None else now.pack()
+    return Scored((*levels, *edges, *still), kept, reference_us)

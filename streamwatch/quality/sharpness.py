@@ -9,148 +9,146 @@ It cannot tell a lens out of focus from a small picture that was enlarged: for t
 
 from __future__ import annotations
 
-from typing import Final, cast
+import sys
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamwatch.model.look import Measurement
-from streamwatch.quality.plane import MIN_SIDE, Luma, area_reduced, inner
+from streamwatch.quality.plane import MIN_SIDE, Luma, inner
+from streamwatch.quality.profiles import CELLS, MAX_FACTOR, MAX_WIDTH, Grid, area_reduced, profiles_of
+from streamwatch.quality.scratch import Scratch
 from streamwatch.quality.table import SHARPNESS, SHARPNESS_COARSE
 
-PROFILE: Final = 16  # samples of one profile across an edge
-MAX_WIDTH: Final = 1280  # pixels; wider planes are averaged down: blur that matters is wider there
-LINES_PER_WIDTH: Final = 160  # one pair of lines in 4 at 640 wide, in 8 at 1280: more lines do not separate better
 COARSE_WIDTH: Final = 320
 COARSE_BELOW: Final = 0.40  # the coarse measure is taken below this; verdict.py asks for it below 0.34
 MIN_RANGE: Final = 16  # grey levels: a lower edge is grain
 NOISE_RANGES: Final = 3  # an edge is at least three times the range of the quietest tenth of the profiles
 NOISE_PART: Final = 0.3  # of that quiet range, taken off step and range: what noise adds to both
-CELLS: Final = 4  # 4 x 4 parts of the picture
 CELL_MIN_KEPT: Final = 5  # profiles
 MIN_CELLS: Final = 2
 CELL_PERCENTILE: Final = 70  # the sharper part of the picture: depth of field leaves some of it soft
 
+_CELLS: Final = CELLS * CELLS
+_EACH: Final = np.arange(2 * _CELLS)
+_TOP: Final = np.uint32(24)
+_LOW_BYTE, _HIGH_BYTE = (0, 3) if sys.byteorder == "little" else (3, 0)
 
-def sharpness(y: Luma) -> tuple[Measurement, ...]:
+
+def sharpness(y: Luma, scratch: Scratch | None = None) -> tuple[Measurement, ...]:
     """`sharpness` 0-1 of a uint8 luma plane (1 = ideal step, less is softer), and `sharpness_coarse` where it is low.
 
     Invalid with why="no_detail" where fewer than two parts of the picture hold five edges above the noise, and with
     why="too_small" below 64 pixels a side. The text bands are left out. `y` stays unchanged and is never enlarged.
+    A strip wider than 14,080 pixels is no camera's picture: no_detail.
     """
+    scratch = scratch or Scratch()
     scene = inner(y)
     if min(scene.shape) < MIN_SIDE:
         return (Measurement(SHARPNESS, 0.0, valid=False, why="too_small"),)
-    fine = edge_sharpness(scene)
+    fine = edge_sharpness(scene, scratch)
     if fine is None:
         return (Measurement(SHARPNESS, 0.0, valid=False, why="no_detail"),)
     first = Measurement(SHARPNESS, fine)
     if fine >= COARSE_BELOW:
         return (first,)
-    return (first, _coarse(scene, fine))
+    scratch.used = 0
+    return (first, _coarse(scene, fine, scratch))
 
 
-def _coarse(scene: Luma, fine: float) -> Measurement:
+def _coarse(scene: Luma, fine: float, scratch: Scratch) -> Measurement:
     factor = max(1, round(scene.shape[1] / COARSE_WIDTH))
     if factor == 1:
         return Measurement(SHARPNESS_COARSE, fine)
-    small = area_reduced(scene, factor)
+    small = area_reduced(scene, factor, scratch)
     if min(small.shape) < MIN_SIDE:
         return Measurement(SHARPNESS_COARSE, 0.0, valid=False, why="too_small")
-    value = edge_sharpness(small)
+    value = edge_sharpness(small, scratch)
     if value is None:
         return Measurement(SHARPNESS_COARSE, 0.0, valid=False, why="no_detail")
     return Measurement(SHARPNESS_COARSE, value)
 
 
-def edge_sharpness(y: Luma) -> float | None:
+def edge_sharpness(y: Luma, scratch: Scratch | None = None) -> float | None:
     """The lower of the sharpness along x and along y (motion blur keeps one sharp), 0-1; None without detail."""
-    factor = -(-y.shape[1] // MAX_WIDTH)
-    step = max(2, round(y.shape[1] / factor / LINES_PER_WIDTH))
-    found = [
-        value
-        for value in (_directed(_across_x(y, factor, step)), _directed(_across_y(y, factor, step)))
-        if value is not None
-    ]
+    if y.shape[1] > MAX_WIDTH * MAX_FACTOR:
+        return None
+    scratch = scratch or Scratch()
+    samples, grids = profiles_of(y, scratch)
+    found = [value for value in _sharper_parts(*_measured(samples, scratch), grids) if value is not None]
     return min(found) if found else None
 
 
-def _across_x(y: Luma, factor: int, step: int) -> Luma:
-    """Profiles along x, shape (profiles, 16, lines): the sample axis second to last, which numpy reduces 6 x faster."""
-    every = step * factor
-    count = (y.shape[0] - 2 * factor) // every + 1
-    total = np.zeros((count, y.shape[1]), np.uint16)
-    for k in range(2 * factor):  # two neighbouring lines of the reduced plane
-        total += y[k::every][:count]
-    width = y.shape[1] // factor
-    if factor > 1:  # sums of up to 6 x 3 pixels (3840 wide) stay far below 2**16; slices beat a reduction over axis 2
-        total = _summed([total[:, k : width * factor : factor] for k in range(factor)])
-    lines = (total // (2 * factor * factor)).astype(np.uint8)
-    profiles = width // PROFILE
-    return np.ascontiguousarray(lines[:, : profiles * PROFILE].T).reshape(profiles, PROFILE, count)
+def _measured(samples: Luma, scratch: Scratch) -> tuple[Luma, Luma]:
+    """Height (range) and steepest step of each profile."""
+    height = np.maximum.reduce(samples, axis=0)
+    height -= np.minimum.reduce(samples, axis=0)
+    before, after = samples[:-1], samples[1:]
+    steps = np.maximum(before, after, out=scratch.array(before.shape, np.uint8))
+    steps -= np.minimum(before, after, out=scratch.array(before.shape, np.uint8))
+    return height, np.maximum.reduce(steps, axis=0)
 
 
-def _across_y(y: Luma, factor: int, step: int) -> Luma:
-    """Profiles along y, shape (profiles, 16, columns)."""
-    every = step * factor
-    count = (y.shape[1] - 2 * factor) // every + 1
-    total = np.zeros((y.shape[0], count), np.uint16)
-    for k in range(2 * factor):
-        total += y[:, k::every][:, :count]
-    height = y.shape[0] // factor
-    if factor > 1:
-        total = _summed([total[k : height * factor : factor] for k in range(factor)])
-    lines = (total // (2 * factor * factor)).astype(np.uint8)
-    profiles = height // PROFILE
-    return lines[: profiles * PROFILE].reshape(profiles, PROFILE, count)
-
-
-def _summed(parts: list[NDArray[np.uint16]]) -> NDArray[np.uint16]:
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total += part
-    return total
-
-
-def _directed(profiles: Luma) -> float | None:
-    """Sharpness in one direction, 0-1, or None where there is too little detail."""
-    height = profiles.max(axis=1) - profiles.min(axis=1)
-    before, after = profiles[:, :-1], profiles[:, 1:]
-    step = (np.maximum(before, after) - np.minimum(before, after)).max(axis=1)
-    quiet = int(np.partition(height.ravel(), height.size // 10)[height.size // 10])
-    floor = max(MIN_RANGE, NOISE_RANGES * quiet)
-    noise = np.float32(NOISE_PART * quiet)
-    kept = height >= floor
-    if not kept.any():
-        return None
-    span = height.astype(np.float32)
-    slope = (step - noise) / np.where(kept, span - noise, np.float32(1))
-    steep = cast("NDArray[np.float32]", np.clip(slope, 0, 1))
-    return _sharper_part(_cells(np.where(kept, span, np.float32(-1)), -1.0), _cells(steep, 0.0))
-
-
-def _cells(values: NDArray[np.float32], blank: float) -> NDArray[np.float32]:
-    """The plane of profiles cut into 4 x 4 cells, shape (16, profiles of a cell), the last ones filled with `blank`."""
-    rows, columns = -(-values.shape[0] // CELLS) * CELLS, -(-values.shape[1] // CELLS) * CELLS
-    full = np.full((rows, columns), blank, np.float32)
-    full[: values.shape[0], : values.shape[1]] = values
-    cut = full.reshape(CELLS, rows // CELLS, CELLS, columns // CELLS).transpose(0, 2, 1, 3)
-    return cut.reshape(CELLS * CELLS, -1)
-
-
-def _sharper_part(height: NDArray[np.float32], steep: NDArray[np.float32]) -> float | None:
-    """Median over the strongest quarter of each cell's kept profiles, then the 70th percentile over cells."""
-    kept = (height >= 0).sum(axis=1)
+def _sharper_parts(height: Luma, step: Luma, grids: tuple[Grid, Grid]) -> list[float | None]:
+    """Of each direction: median over the strongest quarter of each cell's kept profiles, 70th percentile over cells."""
+    heights = height[: grids[0].size], height[grids[0].size :]
+    quiet = [_quiet(part, grid.profiles * grid.lines) for part, grid in zip(heights, grids, strict=True)]
+    keys = _sorted_cells(height, step, grids)
+    count = keys.shape[1]
+    floor = [max(MIN_RANGE, NOISE_RANGES * q) << 24 for q in quiet]
+    enough = keys >= np.array([min(low, 2**32 - 1) for low in floor], np.uint32).repeat(_CELLS)[:, None]
+    kept = (count - enough.argmax(axis=1)) % count  # from the first one that is; the very first key never is
+    quarter = (kept + 3) >> 2
+    widest = int(quarter.max())
+    if widest == 0:
+        return []
+    strongest = keys.view(np.uint8).reshape(2 * _CELLS, count, 4)[:, count - widest :]
+    noise = np.array([NOISE_PART * q for q in quiet], np.float32).repeat(_CELLS)[:, None]
+    steep = strongest[:, :, _LOW_BYTE] - noise
+    span = strongest[:, :, _HIGH_BYTE] - noise
+    np.maximum(span, 1, out=span)  # of kept profiles none is below
+    steep /= span
+    np.copyto(steep, 2, where=np.arange(widest, 0, -1) > quarter[:, None])  # beyond the quarter: sorts to the end
+    steep.sort(axis=1)
+    lower, upper = steep[_EACH, (quarter - 1) >> 1], steep[_EACH, quarter >> 1]
+    medians = (np.maximum(lower, 0) + np.maximum(upper, 0)) / 2
     good = kept >= CELL_MIN_KEPT
-    if int(good.sum()) < MIN_CELLS:
+    return [_percentile(medians[cells][good[cells]].tolist()) for cells in (slice(_CELLS), slice(_CELLS, None))]
+
+
+def _quiet(height: Luma, count: int) -> int:
+    """The 10th percentile of `count` heights that lie among others of 0."""
+    at = height.size - count + count // 10
+    return int(np.bincount(height).cumsum().searchsorted(at, "right"))
+
+
+def _sorted_cells(height: Luma, step: Luma, grids: tuple[Grid, Grid]) -> NDArray[np.uint32]:
+    """The profiles of each cell in a row, weakest first; of equal ones the first in the picture comes last.
+
+    A cell of a picture of 65,535 rows, the most that a codec knows, has 51,000 profiles: their order has two bytes.
+    Shape (32, 1 + profiles of a cell): height in the top byte, step in the lowest, 0 in front of the shorter rows.
+    """
+    ranked = height.astype(np.uint32)
+    ranked <<= _TOP
+    ranked |= step
+    keys = np.zeros((2 * _CELLS, 1 + max(grid.size for grid in grids) // _CELLS), np.uint32)
+    at = 0
+    for k, grid in enumerate(grids):
+        size = grid.size // _CELLS
+        into = keys[k * _CELLS : (k + 1) * _CELLS, 1 : 1 + size].reshape(CELLS, CELLS, grid.rows, grid.columns)
+        order = np.arange(size << 8, 0, -256, dtype=np.uint32).reshape(grid.rows, grid.columns)
+        np.bitwise_or(grid.cut(ranked[at : at + grid.size]), order, out=into)
+        at += grid.size
+    keys.sort(axis=1)
+    return keys
+
+
+def _percentile(medians: list[float]) -> float | None:
+    """Linear between its neighbours, as numpy's."""
+    if len(medians) < MIN_CELLS:
         return None
-    height, steep, kept = height[good], steep[good], kept[good]
-    quarter = -(-kept // 4)
-    # whole numbers of 0 to 255: sorting them as such takes a quarter of the time that floats take
-    order = np.argsort((-height).astype(np.int16), axis=1, kind="stable")[:, : int(quarter.max())]
-    strongest = np.take_along_axis(steep, order, axis=1)
-    strongest[np.arange(strongest.shape[1])[None, :] >= quarter[:, None]] = 2  # beyond the quarter: sorts to the end
-    strongest.sort(axis=1)
-    cell = np.arange(len(kept))
-    medians = (strongest[cell, (quarter - 1) // 2] + strongest[cell, quarter // 2]) / 2
-    return float(np.percentile(medians, CELL_PERCENTILE))
+    medians.sort()
+    low, part = divmod((len(medians) - 1) * CELL_PERCENTILE, 100)
+    high = min(low + 1, len(medians) - 1)
+    return medians[low] + (medians[high] - medians[low]) * part / 100
