@@ -6,6 +6,7 @@ data paints over it and still returns a frame: a frame that is marked corrupt is
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -21,6 +22,8 @@ from streamwatch.decoders.job import PADDING
 from streamwatch.decoders.refusal import said, too_large
 from streamwatch.decoders.still import is_whole, size_of
 from streamwatch.errors import LookError, Reason, Step
+from streamwatch.wire import bitstream_h265
+from streamwatch.wire.bitstream import split_annex_b
 
 DECODERS: Final = {
     "h264": "h264",
@@ -78,7 +81,9 @@ class Codecs:
             detail = f"{codec} is not decoded here, only {known}"
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, detail, step=Step.DECODE)
         if codec in _PARAMETER_SETS:
-            _require_own_parameter_sets(codec, data)
+            head = _own_parameter_sets(codec, data)
+            if codec == "h265":
+                self._check_h265(head)
         if codec == "mjpeg":
             self._check_jpeg(bytes(data))
         context = self._contexts.pop(codec, None) or opened(codec, self._max_pixels)
@@ -98,6 +103,15 @@ class Codecs:
             raise self._explained(context, "parts of it are missing" if frames else "no picture came of it")
         self._contexts[codec] = context
         return picture
+
+    def _check_h265(self, head: bytes) -> None:
+        """FFmpeg's H.265 decoder makes its tables first, 100 MB for 16000x16000, and looks at the limit then."""
+        for unit in split_annex_b(head):
+            if bitstream_h265.kind_of(unit) == bitstream_h265.SPS:
+                with contextlib.suppress(ValueError):  # whatever it is, FFmpeg will say so
+                    sps = bitstream_h265.parse_sps(unit)
+                    if sps.coded_width * sps.coded_height > self._max_pixels:
+                        raise too_large(sps.coded_width, sps.coded_height, self._max_pixels)
 
     def _check_jpeg(self, data: bytes) -> None:
         """FFmpeg gives a picture of whatever memory holds for a JPEG without a scan, and no size with a refusal."""
@@ -154,8 +168,11 @@ def _first_whole(frames: list[VideoFrame], context: VideoCodecContext) -> Pictur
     return None
 
 
-def _require_own_parameter_sets(codec: str, data: bytes | memoryview) -> None:
-    """A context keeps the parameter sets of the camera before: a keyframe that brings none would be read with those."""
+def _own_parameter_sets(codec: str, data: bytes | memoryview) -> bytes:
+    """The beginning of the keyframe, with its parameter sets. Raises LookError: media.broken, where it brings none.
+
+    A context keeps those of the camera before: the keyframe would be read with them.
+    """
     wanted, shift, mask, names = _PARAMETER_SETS[codec]
     for head in (
         bytes(data[:1024]),
@@ -166,7 +183,7 @@ def _require_own_parameter_sets(codec: str, data: bytes | memoryview) -> None:
         while at >= 0 and at + 3 < len(head):
             kinds.add(head[at + 3] >> shift & mask)
             if kinds >= wanted:
-                return
+                return head
             at = head.find(b"\x00\x00\x01", at + 3)
     raise LookError(
         Reason.MEDIA_BROKEN,

@@ -263,7 +263,10 @@ class DecoderPool:
         if isinstance(found, DecodeResult):
             worker.busy_s += (found.decode_ms + found.score_ms) / 1000
             pixels = (found.width or 0) * (found.height or 0)
-        no_memory = found.failure is not None and found.failure.reason is Reason.OURS_MEMORY
+        reason = found.failure.reason if found.failure is not None else None
+        if reason is Reason.MEDIA_TOO_LARGE:
+            pixels = self._max_pixels  # or more: what was taken before it was refused?
+        no_memory = reason is Reason.OURS_MEMORY
         if entry.job is not None:
             if no_memory:
                 self._quarantine.crashed(entry.job.stream, time.monotonic())

@@ -77,7 +77,10 @@ class Zygote:
 
     def _fork_one(self) -> bool:
         """Forks one worker; False where the pool is gone."""
-        message, descriptors, _flags, _address = socket.recv_fds(self._control, REQUEST.size, 2)
+        try:
+            message, descriptors, _flags, _address = socket.recv_fds(self._control, REQUEST.size, 2)
+        except ConnectionResetError:  # it went without reading what it was told last
+            return False
         if len(message) < REQUEST.size or len(descriptors) < 2:
             return False
         (ticket,) = REQUEST.unpack(message)

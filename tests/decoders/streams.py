@@ -129,6 +129,28 @@ def bomb(width: int = 16_000, height: int = 16_000) -> bytes:
     return b"".join(START + _bits(fields) for fields in (sps, pps, idr))
 
 
+def bomb_h265(width: int = 16_000, height: int = 16_000) -> bytes:
+    """The same in H.265: VPS, SPS, PPS, head of an IDR slice (H.265 7.3.2.1 to 7.3.2.3, 7.3.6.1)."""
+    level = [(0, 2), (0, 1), (1, 5), (0x6000_0000, 32), (1, 1), (0, 1), (0, 1), (1, 1), (0, 43), (0, 1), (186, 8)]
+    vps = [(0, 4), (1, 1), (1, 1), (0, 6), (0, 3), (1, 1), (0xFFFF, 16), *level, (1, 1), 0, 0, 0, (0, 6), 0, (0, 2)]
+    sps = [(0, 4), (0, 3), (1, 1), *level, 0, 1, width, height, (0, 1), 0, 0, 4, (1, 1), 0, 0, 0, 0, 3, 0, 3, 0, 0]
+    sps += [(0, 4), 0, (0, 3), (0, 1), (0, 1)]
+    pps = [0, 0, (0, 1), (0, 1), (0, 3), (0, 1), (0, 1), 0, 0, 0, (0, 3), 0, 0, (0, 10), (0, 1), 0, (0, 2)]
+    idr = [(1, 1), (0, 1), 0, 2, 0, (1, 1), (0, 7)]
+    units = ((32, vps), (33, sps), (34, pps), (19, idr))
+    return b"".join(START + bytes([kind << 1, 1]) + _escaped(_bits([*fields, (1, 1)])) for kind, fields in units)
+
+
+def _escaped(payload: bytes) -> bytes:
+    """With emulation prevention bytes, H.265 clause 7.3.1.1."""
+    out = bytearray()
+    for byte in payload:
+        if byte <= 3 and out.endswith(b"\x00\x00"):
+            out.append(3)
+        out.append(byte)
+    return bytes(out)
+
+
 def _bits(fields: list[int | tuple[int, int]]) -> bytes:
     """Fixed fields as (value, bits), the others as ue(v), H.264 section 9.1."""
     text = ""

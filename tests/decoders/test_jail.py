@@ -15,7 +15,8 @@ from streamwatch.decoders import jail
 # Run behind the door, with libc called directly so that no Python code stands between. Numbers are x86_64's.
 INSIDE = """
 import ctypes, json, os, resource, signal, sys
-from streamwatch.decoders import jail, worker
+from streamwatch.decoders import jail, slot, worker
+keyframes = slot.Slot()
 worker.warm_up()
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -52,6 +53,12 @@ system("dup", 32, 1)
 system("unlink", 87, ctypes.addressof(path))
 system("mmap_exec", 9, 0, 4096, 7, 0x22, -1, 0)
 system("mprotect_exec", 10, ctypes.addressof(path) & ~4095, 4096, 5)
+size = slot.SLOT_BYTES
+system("ftruncate_slot", 77, keyframes.fd, 0)
+system("unseal_slot", 72, keyframes.fd, 1033, 0)
+system("pwrite_slot", 18, keyframes.fd, ctypes.addressof(path), 4, 0)
+system("write_slot", 1, keyframes.fd, ctypes.addressof(path), 4)
+system("mmap_slot_to_write", 9, 0, size, 3, 1, keyframes.fd, 0)
 found["limits"] = LIMITS
 found["memory"] = "allowed"
 try:
@@ -96,10 +103,11 @@ def test_r19_jail_is_complete(inside: dict[str, object]) -> None:
         *("socket", "connect", "sendmsg", "open", "openat", "execve", "fork", "vfork_by_clone3", "clone"),
         *("kill_parent", "kill_self", "tgkill", "ptrace", "prctl", "prlimit64", "io_uring_setup", "memfd_create"),
         *("dup", "unlink", "mmap_exec", "mprotect_exec"),
+        *("ftruncate_slot", "unseal_slot", "pwrite_slot", "write_slot", "mmap_slot_to_write"),
     ],
 )
 def test_r19_system_call_is_denied_with_eperm(inside: dict[str, object], attempt: str) -> None:
-    """Each answers -1 and EPERM, by number and without libc's help."""
+    """Each answers -1 and EPERM, by number and without libc's help: what is outside, and the slot's size and bytes."""
     assert inside[attempt] == [-1, 1]
 
 
