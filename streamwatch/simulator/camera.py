@@ -325,9 +325,10 @@ def accept_from(listener: socket.socket, take: Callable[[socket.socket], None]) 
     """Takes some of the connections that wait. False where there is no free descriptor for the next one."""
     for _ in range(ACCEPTS_A_TURN):
         try:
-            connection, _ = listener.accept()
+            file, _ = listener._accept()  # type: ignore[attr-defined]
         except OSError as error:
             return error.errno not in (errno.EMFILE, errno.ENFILE)
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=file)
         connection.settimeout(0)
         take(connection)
     return True

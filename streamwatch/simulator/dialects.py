@@ -32,7 +32,7 @@ class Dialect:
 
     def path(self, stream: str) -> str:
         """Where `sub`, `main` or `full` is."""
-        return {"sub": self.sub, "main": self.main, "full": self.full}[stream]
+        return self.sub if stream == "sub" else self.main if stream == "main" else self.full
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -99,6 +99,16 @@ DIALECTS: tuple[Dialect, ...] = (
         get_parameter=False,
     ),
 )
+
+
+@lru_cache(maxsize=256)  # dialects x streams x what else clients ask for
+def named(dialect: Dialect, streams: tuple[str, ...], path: str, track: str) -> str | None:
+    """Which of `streams` the path of a URL means, or None. With `track` the control part must follow."""
+    for stream in streams:
+        own = dialect.path(stream)
+        if path.startswith(own):
+            return stream if path[len(own) :].strip("/") == track else None
+    return None
 
 
 def describe(dialect: Dialect, url: str, host: str, reel: Reel) -> bytes:

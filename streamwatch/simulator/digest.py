@@ -61,19 +61,19 @@ def proves(authorization: str, *, method: str, proof: Proof, nonce: str) -> bool
     """Whether a header proves the password. What most clients write is read at less cost than by `fields`, and
     believed if it is right; anything else is for `answers` to judge."""
     given = dict([part.partition("=")[::2] for part in authorization[7:].split(", ")])
-    qop = given.get("qop")
+    qop, uri, cnonce = given.get("qop"), given.get("uri", ""), given.get("cnonce", '""')
     if (
         given.get("nonce") == f'"{nonce}"'
         and given.get("username") == f'"{proof.username}"'
         and given.get("realm") == f'"{proof.realm}"'
         and given.get("algorithm") in _MD5_NAMES
-        and given.get("uri", "")[:1] == '"'
-        and (qop is None or (proof.qop and qop in _AUTH_NAMES and given.get("cnonce", "")[:1] == '"'))
+        and (qop is None or (proof.qop and qop in _AUTH_NAMES))
+        and uri[:1] == uri[-1:] == cnonce[:1] == cnonce[-1:] == '"'
+        and uri.count('"') == cnonce.count('"') == 2
         and authorization.startswith("Digest ")
-        and authorization.count('"') == 2 * sum(value[:1] == '"' == value[-1:] for value in given.values())
     ):
-        second = _md5(f"{method}:{given.get('uri', '')[1:-1]}")
-        counted = "" if qop is None else f"{given.get('nc', '')}:{given.get('cnonce', '')[1:-1]}:auth:"
+        second = _md5(f"{method}:{uri[1:-1]}")
+        counted = "" if qop is None else f"{given.get('nc', '')}:{cnonce[1:-1]}:auth:"
         right = _md5(f"{proof.secrets[MD5]}:{nonce}:{counted}{second}")
         if given.get("response") == f'"{right}"':
             return True

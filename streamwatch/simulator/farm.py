@@ -6,6 +6,7 @@ A camera is a few bytes of a list until somebody connects to it, asks for it or 
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal
 import socket
@@ -437,6 +438,8 @@ async def simulate(plan: FarmPlan, inventory_dir: Path | None = None) -> None:
         ready = {"control": farm.control_url, "cameras": len(farm.cameras), "port": farm.port}
         sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
         sys.stdout.flush()
+        gc.collect()
+        gc.freeze()  # the clips' many frames are here to stay: no need to look through them again
         await stopping
     finally:
         for task in (starting, stopping):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_HEAD = 16 * 1024  # bytes of request line and headers; ours are below 1 KiB, a Digest answer below 2
@@ -48,7 +49,8 @@ class Wanted:
     pair: tuple[int, int]
 
 
-def wanted(transport: str) -> list[Wanted]:
+@lru_cache(maxsize=256)  # a client writes the same ones again and again
+def wanted(transport: str) -> tuple[Wanted, ...]:
     """The choices of a Transport header (RFC 2326 section 12.39) in the client's order, without those that make no
     sense here: multicast, other profiles than RTP/AVP, numbers out of range, datagrams without a port to go to."""
     out = []
@@ -68,7 +70,7 @@ def wanted(transport: str) -> list[Wanted]:
         lowest, highest = (1, 0xFFFF) if datagrams else (0, 0xFF)
         if lowest <= min(pair) and max(pair) <= highest:
             out.append(Wanted(profile, datagrams, pair))
-    return out
+    return tuple(out)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.carriers import Carrier, Datagrams, Interleaved
-from streamwatch.simulator.dialects import Dialect, describe
+from streamwatch.simulator.dialects import Dialect, describe, named
 from streamwatch.simulator.digest import Proof, challenges, fields, proves
 from streamwatch.simulator.faults import Fault
 from streamwatch.simulator.packets import Reel
@@ -260,13 +260,7 @@ class Session:
     def _named(self, url: str, track: str = "") -> str | None:
         """Which stream a URL means, or None. With `track` the control part must follow."""
         slash = url.find("/", url.find("://") + 3) if "://" in url else 0
-        path = url[slash:]
-        for stream in self._source.streams:
-            own = self._source.dialect.path(stream)
-            if path.startswith(own):
-                rest = path[len(own) :].strip("/")
-                return stream if rest == track else None
-        return None
+        return named(self._source.dialect, self._source.streams, url[slash:], track)
 
     def _stop(self) -> None:
         if self._playback is not None:

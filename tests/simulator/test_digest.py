@@ -5,8 +5,10 @@ from __future__ import annotations
 from hashlib import md5
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
-from streamwatch.simulator.digest import answers, challenges, fields, proof
+from streamwatch.simulator.digest import answers, challenges, fields, proof, proves
 
 # RFC 2617 section 3.5
 RFC = (
@@ -109,3 +111,39 @@ def test_the_examples_of_the_newer_rfc_are_right(algorithm: str) -> None:
     assert not answers(given | {"response": "0"}, method="GET", proof=proof(*words, qop=True, sha256=True), nonce=nonce)
     old = answers(given, method="GET", proof=proof(*words, qop=True), nonce=nonce)
     assert old == (algorithm == "MD5")
+
+
+@drawn(
+    st.lists(
+        st.tuples(
+            st.sampled_from([" ", ", ", '"', "=", "nc", "qop", "uri", "Digest", "auth", "response", "000", "MD5", "a"]),
+            st.sampled_from(["", '"', ", ", "x", "=", 'uri="/dir/index.html", ', "algorithm=MD5, ", "qop"]),
+        ),
+        max_size=2,
+    ),
+    st.booleans(),
+)
+def test_what_is_believed_quickly_is_right(bends: list[tuple[str, str]], qop: bool) -> None:
+    """However the header of the RFC is bent, the quick check and the slow one say the same."""
+    header = RFC
+    for old, new in bends:
+        header = header.replace(old, new, 1)
+    wanted = proof("Mufasa", "testrealm@host.com", "Circle Of Life", qop=qop)
+
+    slow = answers(fields(header), method="GET", proof=wanted, nonce=NONCE)
+    assert proves(header, method="GET", proof=wanted, nonce=NONCE) == slow
+
+
+def test_an_ordinary_answer_is_believed_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With qop and without it, the slow check is not asked."""
+    import streamwatch.simulator.digest as here
+
+    monkeypatch.delattr(here, "answers")
+    wanted = proof("Mufasa", "testrealm@host.com", "Circle Of Life", qop=True)
+    first = md5(b"Mufasa:testrealm@host.com:Circle Of Life").hexdigest()
+    second = md5(b"GET:/dir").hexdigest()
+    plain = md5(f"{first}:{NONCE}:{second}".encode()).hexdigest()
+    header = f'Digest username="Mufasa", realm="testrealm@host.com", nonce="{NONCE}", uri="/dir", response="{plain}"'
+
+    assert proves(RFC, method="GET", proof=wanted, nonce=NONCE)
+    assert proves(header, method="GET", proof=wanted, nonce=NONCE)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.simulator.rtsp import MAX_BODY, MAX_HEAD, Request, RequestError, RequestReader, reply, wanted
+from streamwatch.simulator.rtsp import MAX_BODY, MAX_HEAD, Request, RequestError, RequestReader, quick, reply, wanted
 
 STREAM = (
     b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"
@@ -63,6 +63,41 @@ def test_any_bytes_give_requests_or_a_request_error(chunks: list[bytes]) -> None
     """No other error escapes, whatever arrives."""
     with contextlib.suppress(RequestError):
         read(*chunks)
+
+
+NAMES = st.sampled_from(["CSeq", "cseq", "Session", "Authorization", "User-Agent", "X-Other", "Content-Length", ""])
+LINES = st.lists(
+    st.builds(
+        "{}{}{}".format,
+        NAMES,
+        st.sampled_from([": ", ":", " : ", ""]),
+        st.sampled_from(["1", " 2", "a: b", "é", ""]),
+    ),
+    max_size=4,
+)
+FIRSTS = st.sampled_from(
+    ["OPTIONS * RTSP/1.0", "GET_PARAMETER rtsp://h/a RTSP/1.0", "PLAY  a RTSP/1.0", "A b RTSP/2.0", "", "$ a RTSP/1.0"]
+)
+
+
+@given(FIRSTS, LINES, st.sampled_from([b"", b"\r\n", b"body", b"OPTIONS * RTSP/1.0\r\n\r\n"]))
+def test_what_is_read_quickly_is_what_the_reader_reads(first: str, lines: list[str], more: bytes) -> None:
+    """One whole request alone, with usual headers, or nothing is said about it."""
+    data = "\r\n".join([first, *lines, "", ""]).encode() + more
+    found = quick(data)
+
+    if found is not None:
+        assert read(data) == [found]
+        assert more == b""
+
+
+def test_an_ordinary_request_is_read_quickly() -> None:
+    """As clients write them, also one without headers."""
+    ordinary = b"SETUP rtsp://h/a RTSP/1.0\r\nCSeq: 3\r\nTransport: RTP/AVP/TCP\r\nSession: 1\r\n\r\n"
+
+    assert quick(ordinary) == read(ordinary)[0]
+    assert quick(b"OPTIONS * RTSP/1.0\r\n\r\n") == Request("OPTIONS", "*", {})
+    assert quick(ordinary[:-1]) is None
 
 
 def test_a_reply_states_the_length_of_its_body() -> None:
