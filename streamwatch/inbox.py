@@ -76,7 +76,7 @@ class Inbox:
 
     def _came(self) -> None:
         count = len(self.looks)
-        if count == 1 or count >= FLUSH_LOOKS or not self.under_way or self._defect is not None:
+        if count == 1 or count >= FLUSH_LOOKS or not (self._asked or self._running) or self._defect is not None:
             self._wake()
 
     def is_ready(self, now: float) -> bool:

@@ -5,6 +5,8 @@ It knows cameras and no store: it says what it saw and how it was itself doing m
 
 from __future__ import annotations
 
+import dataclasses
+import resource
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,19 +15,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from msgspec.structs import replace
 
 from streamwatch.clock import US, Clock
 from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool
-from streamwatch.errors import Reason, Step
+from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.gates import Gate, Lines
 from streamwatch.health import LoopLag
 from streamwatch.inbox import FLUSH_S, Inbox
 from streamwatch.ingest.connection import Tape
+from streamwatch.ingest.held import Held, HeldConnections
 from streamwatch.ingest.session import Heard, Limits, converse, open_session
 from streamwatch.lockout import Account, account_of
 from streamwatch.memory import Memory, waited_out
-from streamwatch.model.look import Depth, Look, Measurement, StreamKind
+from streamwatch.model.look import Depth, Look, Measurement, StreamKind, Transport
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
@@ -36,6 +40,8 @@ from streamwatch.wire.ask import KEYFRAME_S, Ask
 from streamwatch.wire.media import Keyframe
 
 EVERYBODY: Final = "everybody"  # who has a place in this looker
+FILES_A_LOOK: Final = 3  # over UDP: a connection and two ports
+FILES_BESIDE: Final = 100  # the channel to the service, decoders, canaries, logs
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
 DOUBTFUL: Final = 2  # looks at once with an account that was not let in yet: each may be a wrong answer
 _offset_ms = attrgetter("offset_ms")
@@ -57,10 +63,24 @@ class LookerPolicy:
     keyframe_most_s: float = 60.0  # of any
     max_pixels: int = 8_900_000
     user_agent: str = "streamwatch"
+    held: int = 0  # connections that stay open between looks
     tls_verify: Verify = Verify.WARN
     tls_ca_file: Path | None = None
     watch_most: int = 200  # sessions that stay open and are watched
     watch_keyframe_s: float = 10.0  # between two keyframes of one that are decoded
+
+
+def holdable(policy: LookerPolicy) -> int:
+    """How many connections may be held: as many as the policy says, and the limit of open files leaves."""
+    if policy.held <= 0:
+        return 0
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    left = soft - FILES_A_LOOK * policy.looks_in_flight - FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and left < policy.held:
+        why = "raise the limit of open files (LimitNOFILE, ulimit -n) or lower held.connections"
+        log.warning("looker.few_open_files", held=max(0, left), wanted=policy.held, limit=soft, remedy=why)
+        return max(0, left)
+    return policy.held
 
 
 class Looker:
@@ -92,6 +112,7 @@ class Looker:
         self._lines = Lines(clock)
         self._trust = Trust(policy.tls_verify, policy.tls_ca_file, clock)
         self._memory = Memory(policy.keyframe_s, policy.keyframe_most_s)
+        self._held = HeldConnections(holdable(policy), clock, policy.user_agent, self._place, self._free)
         self._watches = Watches(
             clock=clock,
             most=policy.watch_most,
@@ -105,6 +126,15 @@ class Looker:
             reopen=lambda ticket, depth: self._heard(ticket, depth, self._grant(ticket), None, insist=False),
         )
         self.open_sessions = 0
+
+    @property
+    def held(self) -> int:
+        """Connections that are open between looks."""
+        return len(self._held)
+
+    def close(self) -> None:
+        """Closes the connections that are held, for good."""
+        self._held.close()
 
     async def end_watching(self) -> None:
         """Says farewell in every session that is watched."""
@@ -129,13 +159,15 @@ class Looker:
         due = begun - (self._clock.utc_us() - order.due_us) / US
         tickets = deque(sorted(order.tickets, key=_offset_ms))
         inbox = Inbox()
+        asks = order.depth is Depth.REACH and not order.visit and self._held.most > 0
         part = 0
         try:
             while tickets or inbox.under_way or inbox.looks or part == 0:
                 now = self._clock.monotonic()
                 while tickets and due + tickets[0].offset_ms / 1000 <= now:
                     ticket = tickets.popleft()
-                    inbox.start(self._ticket(order, ticket))
+                    if not (asks and self._ask_held(order, ticket, inbox)):
+                        inbox.start(self._ticket(order, ticket))
                 last = not tickets and not inbox.under_way
                 if last or inbox.is_ready(now):
                     await emit(await self._report(order, part, before, inbox.take(), begun, last=last))
@@ -169,6 +201,44 @@ class Looker:
             looks=looks,
         )
 
+    def _ask_held(self, order: Round, ticket: Ticket, inbox: Inbox) -> bool:
+        """Asks the camera in a connection that is open; False where there is none, or a look is under way.
+
+        Where that brings no answer an ordinary look begins, with what is left of the deadline.
+        """
+        camera, clock = ticket.camera, self._clock
+        if not self._cameras.enter(camera):
+            return False
+        started_us, begun = clock.utc_us(), clock.monotonic()
+
+        def told(held: Held, error: LookError | None) -> None:
+            self._cameras.leave(camera)
+            took_s = clock.monotonic() - begun
+            if error is None:
+                took_ms = round(took_s * 1000, 3)
+                look = Look(
+                    camera=camera,
+                    depth=Depth.REACH,
+                    stream=ticket.stream,
+                    started_us=started_us,
+                    duration_us=int(took_s * US),
+                    vantage=self.vantage,
+                    server=held.server,
+                    timings_ms={"options": took_ms, "total": took_ms},
+                    order=order.id,
+                )
+                inbox.put(look)
+                return
+            left_ms = max(1, ticket.deadline_ms - int(took_s * 1000))
+            inbox.start(self._ticket(order, replace(ticket, deadline_ms=left_ms)))
+            inbox.unexpect()
+
+        if not self._held.ask(ticket, told, begun):
+            self._cameras.leave(camera)
+            return False
+        inbox.expect()
+        return True
+
     async def _ticket(self, order: Round, ticket: Ticket) -> Look:
         """One look of a round, in its turn: the camera's, then its account's and its line's, then all others'."""
         cameras, doubtful = self._cameras, self._doubtful
@@ -177,6 +247,7 @@ class Looker:
                 return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
             await cameras.wait(ticket.camera)
         try:
+            self._held.drop(ticket.camera)
             if (watched := await self._watched(order, ticket)) is not None:
                 return watched
             account = self._in_doubt(ticket, order.depth)
@@ -196,8 +267,13 @@ class Looker:
         received = 0
         taken: list[tuple[Gate, str | None]] = []
         try:
-            for gate, key in ((self._recorders, ticket.group), (self._hosts, ticket.host), (self._all, EVERYBODY)):
-                if not gate.enter(key):
+            for what, gate, key in (
+                ("recorder", self._recorders, ticket.group),
+                ("host", self._hosts, ticket.host),
+                ("looker", self._all, EVERYBODY),
+            ):
+                # looks go before connections that are only held
+                if not gate.enter(key) and not (self._held.give_way(what, key) and gate.enter(key)):
                     await gate.wait(key)
                 taken.append((gate, key))
             look = await self.look(ticket, order.depth, order=order.id, insist=order.visit)
@@ -208,6 +284,19 @@ class Looker:
             if ticket.line is not None:
                 self._lines.settle(ticket, received)
         return look
+
+    def _place(self, host: str, group: str | None) -> bool:
+        """A place of its own for a connection that stays open; False where looks need it."""
+        if not self._hosts.enter(host):
+            return False
+        if self._recorders.enter(group):
+            return True
+        self._hosts.leave(host)
+        return False
+
+    def _free(self, host: str, group: str | None) -> None:
+        self._hosts.leave(host)
+        self._recorders.leave(group)
 
     def _in_doubt(self, ticket: Ticket, depth: Depth) -> Account | None:
         account = account_of(ticket) if depth is not Depth.REACH else None  # which sends no password
@@ -298,7 +387,32 @@ class Looker:
         if ticket.watch and tape is None and depth is not Depth.REACH:
             heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
             return self._watches.opened(ticket, depth, ask, heard, opened)
-        return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
+        if tape is not None or insist or not self._holds(ticket):
+            return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
+        heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
+        if opened is not None:
+            self._held.keep(ticket, opened, heard.server)
+        elif heard.failure is not None and heard.failure.reason is Reason.RTSP_BUSY:
+            heard = self._busy(ticket, heard, heard.failure)
+        return heard
+
+    def _holds(self, ticket: Ticket) -> bool:
+        """Whether a connection to that camera may stay open after the look."""
+        return (
+            self._held.most > 0
+            and not ticket.watch
+            and ticket.transport in (Transport.AUTO, Transport.TCP)
+            and self._memory.transport(ticket) is Transport.TCP
+            and self._held.may_hold(ticket)
+        )
+
+    def _busy(self, ticket: Ticket, heard: Heard, failure: LookFailure) -> Heard:
+        """A device that is busy while we hold connections to it is busy with us."""
+        count = self._held.too_many(ticket)
+        if not count:
+            return heard
+        detail = f"{failure.detail}, while we held {count} connections to it (held.connections): they are closed now"
+        return dataclasses.replace(heard, failure=dataclasses.replace(failure, reason=Reason.OURS_LIMIT, detail=detail))
 
     async def _watched(self, order: Round, ticket: Ticket) -> Look | None:
         """The look of a round as the camera's open session answers it; None where it is to be looked at."""

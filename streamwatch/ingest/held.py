@@ -29,7 +29,7 @@ SWEEP_S: Final = 0.25  # one that does not answer is seen so late
 REST_S: Final = 86_400.0  # of a device that closes what nobody uses: a firmware or a setting may have changed by then
 MAX_RESTING: Final = 200_000  # cameras, 100 bytes each: as many as one looker has
 
-Told = Callable[[LookError | None], None]  # None: it answered
+Told = Callable[["Held", LookError | None], None]  # None: it answered
 
 
 class Held(asyncio.Protocol):
@@ -53,11 +53,6 @@ class Held(asyncio.Protocol):
         self._leg: Leg | None = opened.leg  # until the device has answered our farewell
         self._idle: Idle | None = None
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it can be asked: the last session is over, and no question is open."""
-        return self._idle is not None and self._told is None
-
     def begin(self) -> None:
         """Ends the session, if there is one."""
         leg = self._leg
@@ -72,17 +67,11 @@ class Held(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def ask(self, told: Told, until: float) -> None:
-        """Asks; `told` hears the answer, or that there is none by `until` (monotonic)."""
-        assert self._idle is not None
-        self._told, self.asked_until = told, until
-        self._transport.write(self._idle.ask())
-
     def answer(self, error: LookError | None) -> None:
         """Tells whoever asked."""
         told, self._told = self._told, None
         if told is not None:
-            told(error)
+            told(self, error)
 
     def close(self) -> None:
         """Closes; nobody is told."""
@@ -103,7 +92,7 @@ class Held(asyncio.Protocol):
             return
         if out:
             self._transport.write(out)
-        if answered and self._told is not None:
+        if answered:
             self.answers += 1
             self._owner.answered(self)
 
@@ -186,18 +175,18 @@ class HeldConnections:
         held.begin()
         return ticket.camera in self._held
 
-    def ask(self, ticket: Ticket, told: Callable[[str | None, LookError | None], None]) -> bool:
-        """Asks that camera whether it is there; False, and nothing is asked, where no connection to it is idle.
+    def ask(self, ticket: Ticket, told: Told, now: float) -> bool:
+        """Asks that camera `now` whether it is there; False, and nothing is asked, where no connection to it is idle.
 
-        `told` hears what the device calls itself, and None or why the connection is of no use any more.
+        `told` hears which one it was, and None or why that is of no use any more.
         """
         held = self._held.get(ticket.camera)
-        if held is None or not held.is_idle or held.key != key_of(ticket):
+        if held is None or held._idle is None or held._told is not None or held.key != key_of(ticket):
             return False
-        now = self._clock.monotonic()
         self._held.move_to_end(ticket.camera)
-        server = held.server
-        held.ask(lambda error: told(server, error), now + min(ANSWER_S, ticket.deadline_ms / 1000 * ANSWER_SHARE))
+        held._told = told
+        held.asked_until = now + min(ANSWER_S, ticket.deadline_ms / 1000 * ANSWER_SHARE)
+        held._transport.write(held._idle.ask())
         self._asked[held] = None
         if self._sweep_at is None:
             self._sweep_later(now)
@@ -236,8 +225,8 @@ class HeldConnections:
 
     def answered(self, held: Held) -> None:
         """Its question is answered."""
-        self._asked.pop(held, None)
-        held.answer(None)
+        if self._asked.pop(held, held) is None:
+            held.answer(None)
 
     def lost(self, held: Held, error: LookError) -> None:
         """It is of no use any more."""
