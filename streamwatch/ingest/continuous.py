@@ -23,7 +23,7 @@ from streamwatch.wire.tally import Seen
 from streamwatch.wire.watching import Watching
 
 READ_BYTES: Final = 64 * 1024  # of one read: a 4K camera's keyframe comes in ten
-RATE: Final = 4 * 2**20  # of `Watching.cost` a second and session: 32 Mbit/s, twice what cameras of 4K send
+RATE: Final = 4 * 2**20  # bytes and `Watching.cost` a second of one session: 32 Mbit/s, twice what cameras of 4K send
 BURST: Final = 4 * 2**20  # at once: the largest keyframe that is taken
 MAX_PAUSE_S: Final = 1.0  # of reading, where it was too much; media that stops so long is no stall yet
 STALL_S: Final = 10.0  # without a picture: the session is given up, as looks give up after so much silence
@@ -65,6 +65,9 @@ class Watcher(asyncio.BufferedProtocol):
         self._room = float(BURST)
         self._room_at = now
         self._cost = 0
+        self._taken = 0  # bytes
+        self._monotonic = clock.monotonic
+        self._receive = self._watching.receive
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         opened.transport.set_protocol(self)
@@ -107,13 +110,13 @@ class Watcher(asyncio.BufferedProtocol):
         return self._shared
 
     def buffer_updated(self, nbytes: int) -> None:
-        now = self._clock.monotonic()
-        watching = self._watching
-        out = watching.receive(self._shared, 0, nbytes, now)
-        if out or watching.over is not None or watching.keyframe is not None or self._parting is not None:
+        now = self._monotonic()
+        out = self._receive(self._shared, 0, nbytes, now)
+        if out is not None:
             self._send(out)
             self._after(now)
-        if watching.cost - self._cost > READ_BYTES:
+        self._taken += nbytes
+        if self._taken > READ_BYTES:
             self._charge(now)
 
     def eof_received(self) -> None:
@@ -153,8 +156,9 @@ class Watcher(asyncio.BufferedProtocol):
 
     def _charge(self, now: float) -> None:
         """Who sends more than any camera does waits, and others have their turn meanwhile."""
-        room = min(BURST, self._room + (now - self._room_at) * RATE) - (self._watching.cost - self._cost)
-        self._room, self._room_at, self._cost = room, now, self._watching.cost
+        taken = self._taken + self._watching.cost - self._cost
+        room = min(BURST, self._room + (now - self._room_at) * RATE) - taken
+        self._room, self._room_at, self._cost, self._taken = room, now, self._watching.cost, 0
         if room < 0 and not self._opened.transport.is_closing():
             self._opened.transport.pause_reading()
             self._loop.call_later(min(MAX_PAUSE_S, -room / RATE), self._read_on)

@@ -128,11 +128,15 @@ class Tally:
         self.packets += 1
         if packet.timestamp != self._timestamp:
             self._picture(packet.timestamp, now)
-        return (
-            OTHER if self._decided else self._sees(self._look(packet.payload, 0, min(HEAD, len(packet.payload))), now)
-        )
+        if self._decided:
+            return OTHER
+        sight = self._look(packet.payload, 0, min(HEAD, len(packet.payload)))
+        if sight == KEY:
+            self._keyframe(now)
+        self._decided = sight != NOTHING
+        return sight
 
-    def hop(self, buffer: bytes | bytearray, at: int, end: int, now: float, *, wanted: bool = False) -> int:
+    def hop(self, buffer: bytes | bytearray, at: int, end: int, now: float, wanted: bool = False) -> int:  # noqa: FBT001, FBT002
         """Takes packets of our channel from `at` on, where one begins; gives where the first begins that is left.
 
         That may lie behind `end`: of a packet whose first bytes are there the rest says nothing. A packet that begins
@@ -172,9 +176,9 @@ class Tally:
                 if clock != same:
                     same = clock
                     self._picture(clock >> 32, now)
-                if sight:
-                    self._sees(sight, now)
-                decided = self._decided
+                if sight == KEY:
+                    self._keyframe(now)
+                self._decided = decided = sight != NOTHING
             stride = length + FRAME_HEADER
             at += stride
             taken += 1
@@ -217,15 +221,12 @@ class Tally:
         self._decided = False
         self.pictures += 1
 
-    def _sees(self, sight: int, now: float) -> int:
-        self._decided = sight != NOTHING
-        if sight == KEY:
-            self.keyframes += 1
-            if self._keyframe_at is not None:
-                self._gaps += 1
-                self._gaps_s += now - self._keyframe_at
-            self._keyframe_at = now
-        return sight
+    def _keyframe(self, now: float) -> None:
+        self.keyframes += 1
+        if self._keyframe_at is not None:
+            self._gaps += 1
+            self._gaps_s += now - self._keyframe_at
+        self._keyframe_at = now
 
     def _late(self, sequence: int, source: int) -> None:
         expected, known = self.tracker.position()

@@ -27,8 +27,9 @@ SLOW_COST: Final = 1024  # bytes that one packet of the slow way counts as: it t
 class Watching:
     """One session. `leg` is its connection, from a conversation that is over; nobody else uses it from here on.
 
-    `over` says why once it has ended. `wanted`: the next keyframe is put into `keyframe`. `cost` grows with what was
-    taken: bytes, and more for what takes longer. Times are seconds, monotonic. Nothing that a peer sends raises.
+    `over` says why once it has ended. `wanted`: the next keyframe is put into `keyframe`. `cost` grows with what goes
+    the slow way, in bytes of the fast one that take as long. Times are seconds, monotonic. Nothing that a peer sends
+    raises.
     """
 
     __slots__ = (
@@ -83,21 +84,19 @@ class Watching:
         """When `tick` wants to be called next; never is infinite."""
         return self.leg.due
 
-    def receive(self, buffer: bytearray, at: int, end: int, now: float) -> bytes:
-        """Takes what arrived, which is `buffer` from `at` to `end`; gives the bytes to send."""
-        self.cost += end - at
-        skip = self._skip
-        if skip:
-            if skip >= end - at:
-                self._skip = skip - end + at
-                return b""
-            at += skip
-            self._skip = 0
+    def receive(self, buffer: bytearray, at: int, end: int, now: float) -> bytes | None:
+        """Takes what arrived, which is `buffer` from `at` to `end`; gives the bytes to send.
+
+        None, and there is nothing else to see to, where it was nothing but packets to count.
+        """
         if self._parser is None:
-            at = self._tally.hop(buffer, at, end, now, wanted=self.wanted)
+            at += self._skip
+            if at < end:
+                at = self._tally.hop(buffer, at, end, now, self.wanted)
             if at >= end:
                 self._skip = at - end
-                return b""
+                return None
+            self._skip = 0
             self._parser = RtspParser()
             self._parser.channels = frozenset(
                 channel for channel in (self._channel, self.leg.control) if channel is not None
@@ -116,7 +115,6 @@ class Watching:
             self.over = error
         if parser is not None and self._capture is None and self.over is None:
             self._return(parser, now)
-        self._media.bytes = self._tally.bytes
         return self.leg.exchange.take_out()
 
     def closed(self, now: float) -> None:
@@ -134,7 +132,6 @@ class Watching:
             self._hear(data, now)
             return
         self._tally.packet(data, now, in_order=False)
-        self._media.bytes = self._tally.bytes
         if self.wanted and self._capture is None:
             self._begin(in_order=False)
         if self._capture is not None:
@@ -145,6 +142,7 @@ class Watching:
         leg = self.leg
         if self.over is not None or now < leg.due:
             return b""
+        self._media.bytes = self._tally.bytes
         if leg.feedback is not None and leg.feedback.is_over(now):
             self.over = LookError(Reason.MEDIA_NO_DATA, "the device has said that its stream is over (RTCP BYE)")
             return b""
@@ -215,6 +213,7 @@ class Watching:
             self._collect(data, now, in_order=True)
 
     def _hear(self, data: bytes, now: float) -> None:
+        self._media.bytes = self._tally.bytes
         if self.leg.feedback is not None:
             self.leg.feedback.hear(data, now)
 
