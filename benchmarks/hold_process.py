@@ -1,9 +1,10 @@
 """One way to ask cameras whether they are there, in a process of its own, so that its memory is its own too.
 
-`python -m benchmarks.hold_process KIND`; the first line in is `[["rtsp://…", "user", "password"], …]`, each later one
-an order, answered by a line: `connect` (a new connection for every camera: OPTIONS, close), `open` (one to every
-camera, and it stays), `ask` (OPTIONS on each of those). An answer says `{"asked": N, "cpu_us": …, "rss_kb": …}`: CPU of
-the process for all of them, and its memory after it.
+`python -m benchmarks.hold_process KIND hold|forget`; the first line in is `[["rtsp://…", "user", "password"], …]`, each
+later one an order, answered by a line: `know` (what is to be known of the cameras before connections may stay), `reach`
+(OPTIONS to every camera: in a new connection, which stays or is closed, or in the one that stays). An answer says
+`{"asked": N, "held": N, "cpu_us": …, "rss_kb": …}`: how many answered, how many connections stay, CPU of the process
+for it, and its memory after it.
 """
 
 from __future__ import annotations
@@ -43,18 +44,19 @@ Camera = tuple[str, str, str]  # url, user name, password
 
 
 class Way(Protocol):
-    """A way to ask; every method returns how many cameras answered."""
+    """A way to ask."""
 
-    async def connect(self) -> int:
-        """A connection each, which is closed again."""
+    @property
+    def held(self) -> int:
+        """How many connections stay."""
         ...
 
-    async def open(self) -> int:
-        """A connection each, which stays."""
+    async def know(self) -> int:
+        """Whatever is to be known of the cameras before connections may stay; how many answered."""
         ...
 
-    async def ask(self) -> int:
-        """On the connections that stay."""
+    async def reach(self) -> int:
+        """Whether they are there; how many answered."""
         ...
 
 
@@ -98,32 +100,33 @@ class _Asking(asyncio.Protocol):
 class Bare:
     """asyncio's own protocol and uvloop: nothing is checked, nothing has a deadline."""
 
-    def __init__(self, cameras: Sequence[Camera]) -> None:
+    def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._cameras = [(*_place(url), _options(url, 1)) for url, _, _ in cameras]
+        self._hold = hold
         self._held: list[_Asking] = []
 
-    async def _made(self, host: str, port: int, question: bytes) -> _Asking:
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    async def know(self) -> int:
+        return len(self._cameras)
+
+    async def reach(self) -> int:
+        return await (self._ask() if self._held else _in_turn(self._cameras, self._connect))
+
+    async def _connect(self, host: str, port: int, question: bytes) -> None:
         answered: asyncio.Future[None] = self._loop.create_future()
         _, asking = await self._loop.create_connection(lambda: _Asking(question, answered), host, port)
         await answered
-        return asking
-
-    async def connect(self) -> int:
-        async def one(host: str, port: int, question: bytes) -> None:
-            asking = await self._made(host, port, question)
+        if self._hold:
+            self._held.append(asking)
+        else:
             assert asking.transport is not None
             asking.transport.close()
 
-        return await _in_turn(self._cameras, one)
-
-    async def open(self) -> int:
-        async def one(host: str, port: int, question: bytes) -> None:
-            self._held.append(await self._made(host, port, question))
-
-        return await _in_turn(self._cameras, one)
-
-    async def ask(self) -> int:
+    async def _ask(self) -> int:
         for start in range(0, len(self._held), AT_ONCE):
             waiting = []
             for asking in self._held[start : start + AT_ONCE]:
@@ -138,41 +141,40 @@ class Bare:
 class Streams:
     """asyncio's streams, as a user would write it."""
 
-    def __init__(self, cameras: Sequence[Camera]) -> None:
+    def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
         self._cameras = [(*_place(url), _options(url, 1)) for url, _, _ in cameras]
+        self._hold = hold
         self._held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]] = []
 
-    async def connect(self) -> int:
-        async def one(host: str, port: int, question: bytes) -> None:
-            reader, writer = await asyncio.open_connection(host, port)
-            writer.write(question)
-            await reader.readuntil(END)
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    async def know(self) -> int:
+        return len(self._cameras)
+
+    async def reach(self) -> int:
+        return await (_in_turn(self._held, self._ask) if self._held else _in_turn(self._cameras, self._connect))
+
+    async def _connect(self, host: str, port: int, question: bytes) -> None:
+        reader, writer = await asyncio.open_connection(host, port)
+        await self._ask(reader, writer, question)
+        if self._hold:
+            self._held.append((reader, writer, question))
+        else:
             writer.close()
             await writer.wait_closed()
 
-        return await _in_turn(self._cameras, one)
-
-    async def open(self) -> int:
-        async def one(host: str, port: int, question: bytes) -> None:
-            reader, writer = await asyncio.open_connection(host, port)
-            self._held.append((reader, writer, question))
-            await self._one(reader, writer, question)
-
-        return await _in_turn(self._cameras, one)
-
-    async def ask(self) -> int:
-        return await _in_turn(self._held, self._one)
-
     @staticmethod
-    async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, question: bytes) -> None:
+    async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, question: bytes) -> None:
         writer.write(question)
         await reader.readuntil(END)
 
 
 class Ours:
-    """The product: Rounds of a village at depth reach through `Looker.work`."""
+    """The product: Rounds of a village through `Looker.work`."""
 
-    def __init__(self, cameras: Sequence[Camera]) -> None:
+    def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
         tickets = [
             Ticket(
                 camera=number, url=url, stream=StreamKind.SUB, offset_ms=0, deadline_ms=DEADLINE_MS,
@@ -181,19 +183,34 @@ class Ours:
             for number, (url, username, password) in enumerate(cameras, 1)
         ]  # fmt: skip
         self._villages = [tuple(tickets[start : start + VILLAGE]) for start in range(0, len(tickets), VILLAGE)]
-        self._looker = self._made()
-
-    @staticmethod
-    def _made() -> Looker:
-        clock = SystemClock()
-        return Looker(
-            "bench", pool=DecoderPool(workers=0), clock=clock, policy=LookerPolicy(looks_in_flight=AT_ONCE),
+        clock, policy = SystemClock(), LookerPolicy(looks_in_flight=AT_ONCE, held=len(tickets) if hold else 0)
+        self._looker = Looker(
+            "bench", pool=DecoderPool(workers=0), clock=clock, policy=policy,
             guard=Guard(), canaries=Canaries((), clock, 10.0), lag=LoopLag(clock),
         )  # fmt: skip
 
-    async def _round(self, looker: Looker, number: int, tickets: tuple[Ticket, ...]) -> int:
+    @property
+    def held(self) -> int:
+        return self._looker.held
+
+    async def know(self) -> int:
+        """A look of depth stream, from which the looker learns how each camera is spoken to."""
+        return await self._all(Depth.STREAM)
+
+    async def reach(self) -> int:
+        return await self._all(Depth.REACH)
+
+    async def _all(self, depth: Depth) -> int:
+        waiting = iter(enumerate(self._villages))
+
+        async def work() -> int:
+            return sum([await self._round(depth, number, tickets) for number, tickets in waiting])
+
+        return sum(await asyncio.gather(*(work() for _ in range(ROUNDS_AT_ONCE))))
+
+    async def _round(self, depth: Depth, number: int, tickets: tuple[Ticket, ...]) -> int:
         order = Round(
-            id=f"bench-{number}", village=number, depth=Depth.REACH, due_us=time.time_ns() // 1000, window_ms=0,
+            id=f"bench-{number}", village=number, depth=depth, due_us=time.time_ns() // 1000, window_ms=0,
             tickets=tickets,
         )  # fmt: skip
         seen = 0
@@ -205,25 +222,8 @@ class Ours:
                     raise BenchmarkError(f"a look at camera {look.camera} failed: {look.reason}: {look.detail}")
             seen += len(report.looks)
 
-        await looker.work(order, keep)
+        await self._looker.work(order, keep)
         return seen
-
-    async def connect(self) -> int:
-        return await self._all(self._looker)
-
-    async def _all(self, looker: Looker) -> int:
-        waiting = iter(enumerate(self._villages))
-
-        async def work() -> int:
-            return sum([await self._round(looker, number, tickets) for number, tickets in waiting])
-
-        return sum(await asyncio.gather(*(work() for _ in range(ROUNDS_AT_ONCE))))
-
-    async def open(self) -> int:
-        raise BenchmarkError("held connections are not built")
-
-    async def ask(self) -> int:
-        raise BenchmarkError("held connections are not built")
 
 
 async def _in_turn(what: Sequence[tuple[object, ...]], act: Callable[..., object]) -> int:
@@ -238,7 +238,7 @@ async def _in_turn(what: Sequence[tuple[object, ...]], act: Callable[..., object
     return len(what)
 
 
-KINDS: dict[str, Callable[[Sequence[Camera]], Way]] = {"us": Ours, "bare": Bare, "streams": Streams}
+KINDS = {"us": Ours, "bare": Bare, "streams": Streams}
 
 
 def rss_kb() -> int:
@@ -256,18 +256,19 @@ def raise_file_limit(need: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
 
 
-async def _serve(kind: str) -> None:
+async def _serve(kind: str, *, hold: bool) -> None:
     loop = asyncio.get_running_loop()
     cameras = json.loads(sys.stdin.readline())
     raise_file_limit(len(cameras) + FILES_BESIDE)
-    way = KINDS[kind](cameras)
+    way: Way = KINDS[kind](cameras, hold=hold)
     print(json.dumps({"rss_kb": rss_kb()}), flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
+        act = {"know": way.know, "reach": way.reach}[line.strip()]
         begun = time.process_time()
-        asked = await getattr(way, line.strip())()
+        asked = await act()
         cpu_us = (time.process_time() - begun) * 1e6
-        print(json.dumps({"asked": asked, "cpu_us": cpu_us, "rss_kb": rss_kb()}), flush=True)
+        print(json.dumps({"asked": asked, "held": way.held, "cpu_us": cpu_us, "rss_kb": rss_kb()}), flush=True)
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(sys.argv[1]))
+    uvloop.run(_serve(sys.argv[1], hold=sys.argv[2] == "hold"))
