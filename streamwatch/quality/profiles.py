@@ -6,6 +6,7 @@ brought down to at most 1280 wide. Sums of bytes are taken two bytes at a time: 
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,21 +31,44 @@ _255: Final = np.uint16(255)
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """One direction: `profiles` in each of `lines`, made up to whole cells of `rows` x `columns` by flat profiles."""
+    """One direction: `profiles` in each of `lines`, made up to whole cells of `rows` x `columns` by flat profiles.
+
+    `size` counts the profiles with the flat ones.
+    """
 
     profiles: int
     lines: int
     rows: int
     columns: int
-
-    @property
-    def size(self) -> int:
-        """Profiles, the flat ones included."""
-        return CELLS * CELLS * self.rows * self.columns
+    size: int
 
     def cut(self, profiles: NDArray[Any]) -> NDArray[Any]:
         """One value a profile, as (cell row, cell column, profile, line): a view."""
         return profiles.reshape(CELLS, self.rows, CELLS, self.columns).transpose(0, 2, 1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the profiles of a plane lie: the mean of `factor` pixels is a sample, a line begins at each `every`th."""
+
+    factor: int
+    every: int
+    along_x: Grid
+    along_y: Grid
+
+
+@functools.lru_cache(maxsize=64)  # the sizes of one's cameras, twice: fine and coarse
+def _layout(height: int, width: int) -> Layout:
+    factor = -(-width // MAX_WIDTH)
+    every = factor * max(2, round(width / factor / LINES_PER_WIDTH))
+    return Layout(factor, every, _grid(width, height, factor, every), _grid(height, width, factor, every))
+
+
+def _grid(length: int, across: int, factor: int, every: int) -> Grid:
+    """`length` pixels along the profiles, `across` pixels across them."""
+    profiles, lines = length // factor // PROFILE, (across - 2 * factor) // every + 1
+    rows, columns = -(-profiles // CELLS), -(-lines // CELLS)
+    return Grid(profiles, lines, rows, columns, CELLS * CELLS * rows * columns)
 
 
 def profiles_of(y: Luma, scratch: Scratch) -> tuple[Luma, tuple[Grid, Grid]]:
@@ -52,26 +76,17 @@ def profiles_of(y: Luma, scratch: Scratch) -> tuple[Luma, tuple[Grid, Grid]]:
 
     `y` has contiguous rows of 1 to 14,080 pixels (`MAX_WIDTH * MAX_FACTOR`).
     """
-    height, width = y.shape
-    factor = -(-width // MAX_WIDTH)
-    step = max(2, round(width / factor / LINES_PER_WIDTH))
-    along_x = _grid(width // factor, height, factor, step)
-    along_y = _grid(height // factor, width, factor, step)
+    layout = _layout(*y.shape)
+    factor, every, along_x, along_y = layout.factor, layout.every, layout.along_x, layout.along_y
     samples = scratch.array((PROFILE, along_x.size + along_y.size), np.uint8)
     used = scratch.used
-    columns = _columns(y[: along_y.profiles * PROFILE * factor], factor, step * factor, along_y.lines, scratch)
+    columns = _columns(y[: along_y.profiles * PROFILE * factor], factor, every, along_y.lines, scratch)
     _fill(samples[:, along_x.size :], along_y, columns)
     scratch.used = used
-    rows = _rows(y[:, : along_x.profiles * PROFILE * factor], factor, step * factor, along_x.lines, scratch)
+    rows = _rows(y[:, : along_x.profiles * PROFILE * factor], factor, every, along_x.lines, scratch)
     _fill(samples[:, : along_x.size], along_x, rows.T)
     scratch.used = used
     return samples, (along_x, along_y)
-
-
-def _grid(length: int, across: int, factor: int, step: int) -> Grid:
-    """`length` pixels of the reduced plane along the profiles, `across` pixels of the plane across them."""
-    profiles, lines = length // PROFILE, (across - 2 * factor) // (step * factor) + 1
-    return Grid(profiles, lines, -(-profiles // CELLS), -(-lines // CELLS))
 
 
 def _fill(samples: Luma, grid: Grid, lines: NDArray[Any]) -> None:
@@ -79,8 +94,10 @@ def _fill(samples: Luma, grid: Grid, lines: NDArray[Any]) -> None:
     into = samples.reshape(PROFILE, CELLS * grid.rows, CELLS * grid.columns)
     cut = lines.reshape(grid.profiles, PROFILE, grid.lines).transpose(1, 0, 2)
     np.copyto(into[:, : grid.profiles, : grid.lines], cut, casting="unsafe")
-    into[:, grid.profiles :] = 0
-    into[:, :, grid.lines :] = 0
+    if grid.profiles % CELLS:
+        into[:, grid.profiles :] = 0
+    if grid.lines % CELLS:
+        into[:, :, grid.lines :] = 0
 
 
 def _rows(y: Luma, factor: int, every: int, count: int, scratch: Scratch) -> NDArray[Any]:
