@@ -268,6 +268,16 @@ def simulate(
     both: float = 0.15,
     smart: float = 0.0,
     hostile: float = 0.0,
+    sizes: str = "360p,720p",
+    fps: int = 5,
+    gop: int = 10,
+    qp: int = 29,
+    kbps: int | None = None,
+    paced: Annotated[bool, Parameter(negative="--no-paced")] = True,
+    random_start: bool = False,
+    latency: float = 0.0,
+    loss: float = 0.0,
+    wide: Annotated[bool | None, Parameter(negative="--no-wide")] = None,
 ) -> int:
     """The farm of simulated cameras alone, each at its own loopback address.
 
@@ -300,9 +310,30 @@ def simulate(
         Share of the cameras whose smart codec sends a keyframe only every 10 to 40 s.
     hostile
         Share of the cameras that are hostile from the start, each in another way.
+    sizes
+        The streams of every camera: 360p (sub) and 720p (main), and 1080p besides, whose addresses streams.csv has.
+    fps, gop
+        Pictures a second, and a keyframe every so many of them.
+    qp
+        The quantiser, 10 to 51: less makes larger pictures. 25 gives keyframes of 60 to 200 KB at 720p.
+    kbps
+        A bit rate instead, that of 720p; 360p has a quarter of it, 1080p twice as much.
+    paced
+        Each packet leaves by a write of its own, as from a camera; without it each frame does, which costs less.
+    random_start
+        Who begins to watch comes at any picture, as with most cameras, and waits for the next keyframe.
+    latency
+        Each camera answers later by a time of its own, up to so many seconds.
+    loss
+        Share of all media packets that never arrive, within RTSP connections too.
+    wide
+        All cameras share one listener; none of them can be `refused` then. Without it a farm does so by itself once
+        listeners of their own would take half of the files that it may open.
     """
     from streamwatch.cli.simulate import simulate as body
     from streamwatch.simulator.plan import FarmPlan
+    from streamwatch.simulator.plan import sizes as listed
+    from streamwatch.simulator.profile import Profile
 
     plan = FarmPlan(
         villages=villages,
@@ -318,6 +349,13 @@ def simulate(
         both=both,
         smart=smart,
         hostile=hostile,
+        sizes=listed(sizes),
+        profile=Profile(fps, gop, qp, kbps),
+        paced=paced,
+        random_start=random_start,
+        latency_s=latency,
+        loss=loss,
+        wide=wide,
     )
     return await_(body(plan, inventory))
 
