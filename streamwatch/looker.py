@@ -40,6 +40,7 @@ from streamwatch.wire.ask import KEYFRAME_S, Ask
 from streamwatch.wire.media import Keyframe
 
 EVERYBODY: Final = "everybody"  # who has a place in this looker
+LANE: Final = 8  # an eighth of its places, and beside them, is for looks that confirm or that a person asked for
 FILES_A_LOOK: Final = 3  # over UDP: a connection and two ports
 FILES_BESIDE: Final = 100  # the channel to the service, decoders, canaries, logs
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
@@ -108,6 +109,9 @@ class Looker:
         self._recorders = Gate(policy.per_recorder)
         self._cameras = Gate(1)  # one session a camera, ever
         self._all = Gate(policy.looks_in_flight)
+        self._lane = Gate(
+            -(-policy.looks_in_flight // LANE)
+        )  # in time when the patrol is late, and never its whole room
         self._doubtful = Gate(DOUBTFUL)
         self._lines = Lines(clock)
         self._trust = Trust(policy.tls_verify, policy.tls_ca_file, clock)
@@ -270,7 +274,7 @@ class Looker:
             for what, gate, key in (
                 ("recorder", self._recorders, ticket.group),
                 ("host", self._hosts, ticket.host),
-                ("looker", self._all, EVERYBODY),
+                ("looker", self._lane if order.attempt or order.visit else self._all, EVERYBODY),
             ):
                 # looks go before connections that are only held
                 if not gate.enter(key) and not (self._held.give_way(what, key) and gate.enter(key)):

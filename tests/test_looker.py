@@ -276,6 +276,58 @@ async def test_a_dead_decoder_is_ours_and_not_the_cameras(farm: Farm) -> None:
     assert all(look.media_flowed for look in looks.values())
 
 
+async def test_confirming_looks_have_room_of_their_own_and_no_more(pool: DecoderPool) -> None:
+    """Every place is taken by silent cameras: a confirming look and a visit come through, one after the other."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await reader.read()
+
+    async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            while request := await reader.read(4096):
+                cseq = re.search(rb"CSeq: *(\d+)", request)
+                assert cseq is not None
+                writer.write(b"RTSP/1.0 200 OK\r\nCSeq: " + cseq[1] + b"\r\nPublic: OPTIONS\r\n\r\n")
+
+    servers = [await asyncio.start_server(one, "127.0.0.1", 0) for one in (silent, answering)]
+    mute, port = (server.sockets[0].getsockname()[1] for server in servers)
+    async with servers[0], servers[1]:
+        who = looker(pool, LookerPolicy(looks_in_flight=2, per_host=100, connect_s=30.0, step_s=30.0))
+
+        def what(ports: list[int], **more: object) -> Round:
+            tickets = tuple(
+                Ticket(
+                    camera=number,
+                    url=f"rtsp://127.0.0.1:{port}/a",
+                    stream=StreamKind.SUB,
+                    offset_ms=0,
+                    deadline_ms=30_000,
+                    host="127.0.0.1",
+                )
+                for number, port in enumerate(ports, 100 * (1 + bool(more)))
+            )
+            whole = Round(id="r", village=1, depth=Depth.REACH, due_us=0, window_ms=0, tickets=tickets)
+            return msgspec.structs.replace(whole, **more)
+
+        patrol = asyncio.create_task(work(who, what([mute] * 3)))
+        while who.open_sessions < 2:
+            await asyncio.sleep(0.01)
+        confirmed = looks_of(await work(who, what([port] * 3, attempt=1)))
+        visited = looks_of(await work(who, what([port], visit=True)))
+
+        assert {look.reason for look in (*confirmed.values(), *visited.values())} == {None}
+        assert not patrol.done()
+        slow = asyncio.create_task(work(who, what([mute] * 3, attempt=2)))
+        while who.open_sessions < 3:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert who.open_sessions == 3
+        for task in (patrol, slow):
+            task.cancel()
+        await asyncio.gather(patrol, slow, return_exceptions=True)
+
+
 async def test_one_host_is_never_visited_by_more_than_its_limit(pool: DecoderPool) -> None:
     """Eight cameras at one address and a limit of two: never more than two connections at once."""
     now = most = 0

@@ -1,9 +1,11 @@
 """Stage 2's measure of itself: how late looks begin and which rounds do not end in time -> how much is looked at. Pure.
 
 Capacity is measured, never guessed. With more work than there is room for, picture looks become stream looks, one in
-two, then two in three and so on; only when all but one in twelve did, stream looks become reach looks. One step down
-takes a period in which a tenth of the looks began late, or a twentieth of the rounds did not end; a step back takes
-several calm ones, and more of them each time that a step back proved too early.
+two, then two in three and so on; only when all but one in twelve did, stream looks become reach looks: the time
+between stream looks is then unknown, so a late one is better for as long as it still comes within the grace.
+
+One step down takes a period in which a tenth of the looks began late, or a twentieth of the rounds did not end; a step
+back takes several calm ones, and more of them each time that a step back proved too early.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from typing import Final, NamedTuple
 
 from streamwatch.model.look import Depth
 
-LATE_SHARE: Final = 0.1  # of its interval: a look that begins later than that is late
+LATE_SHARE: Final = 0.2  # of its interval: a look that begins later than that is late
+VERY_LATE_SHARE: Final = 0.4  # the grace bears half an interval; before that is used up no stream look is given away
 LATE_LEAST_S: Final = 1.0  # nothing is late by less, however short the interval: reports come every half second
 OVER_LOOKS: Final = 0.1  # of the looks late: more work than room. One sick recorder of a city is less
+MANY_LOOKS: Final = 0.5  # late: two steps at once
 OVER_ROUNDS: Final = 0.05  # of the rounds missed or not ended in their time
 CALM_LOOKS: Final = 0.01
 CALM_PERIODS: Final = 3  # before a step back
@@ -89,6 +93,7 @@ class Lags:
 class _Period:
     looks: int = 0
     late: int = 0
+    very_late: int = 0
     rounds: int = 0
     unfinished: int = 0
     missed: int = 0
@@ -128,11 +133,13 @@ class Capacity:
         self._lags.add(lag_s)
         self._now.looks += 1
         self._now.late += lag_s > max(LATE_LEAST_S, LATE_SHARE * interval_s)
+        self._now.very_late += lag_s > max(LATE_LEAST_S, VERY_LATE_SHARE * interval_s)
 
     def not_begun(self) -> None:
         """A look of the patrol that there was no room for at all."""
         self._now.looks += 1
         self._now.late += 1
+        self._now.very_late += 1
 
     def ended(self, *, in_time: bool) -> None:
         """A round brought its last Report, or its time is over."""
@@ -158,9 +165,11 @@ class Capacity:
         before = self._step
         if self._relaxed_for is not None:
             self._relaxed_for += 1
-        if _over(period):
-            self._tighten(2 if _late_share(period) > 0.5 else 1)
-        elif _calm(period):
+        gives = self._ladder[min(self._step + 1, len(self._ladder) - 1)]
+        late = _share(period.late if gives.stream_every == 1 else period.very_late, period)
+        if late > OVER_LOOKS or _failed(period):
+            self._tighten(2 if late > MANY_LOOKS else 1)
+        elif _share(period.late, period) <= CALM_LOOKS and period.looks and not period.unfinished + period.missed:
             self._relax()
         else:
             self._calm = 0
@@ -184,14 +193,10 @@ class Capacity:
             self._relaxed_for = 0
 
 
-def _late_share(period: _Period) -> float:
-    return period.late / period.looks if period.looks else 0.0
+def _share(looks: int, period: _Period) -> float:
+    return looks / period.looks if period.looks else 0.0
 
 
-def _over(period: _Period) -> bool:
+def _failed(period: _Period) -> bool:
     failed = period.unfinished + period.missed
-    return _late_share(period) > OVER_LOOKS or (failed >= LEAST_ROUNDS and failed > OVER_ROUNDS * period.rounds)
-
-
-def _calm(period: _Period) -> bool:
-    return period.looks > 0 and _late_share(period) <= CALM_LOOKS and not period.unfinished and not period.missed
+    return failed >= LEAST_ROUNDS and failed > OVER_ROUNDS * period.rounds

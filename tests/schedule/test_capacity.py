@@ -98,6 +98,21 @@ def test_a_patrol_of_streams_thins_to_reach() -> None:
     assert answers.capacity.exhausted
 
 
+def test_streams_are_not_given_away_for_looks_that_come_within_the_grace() -> None:
+    """A quarter of the interval late costs pictures; a stream look is better late than not at all."""
+    pictures, streams = Patrol(), Patrol(Depth.STREAM)
+    for _ in range(9):
+        pictures.period(late=20, lag_s=INTERVAL_S / 4)
+        streams.period(late=20, lag_s=INTERVAL_S / 4)
+    assert pictures.capacity.thinning == Thinning(12, 1)
+    assert streams.capacity.thinning == WHOLE
+    pictures.period(late=20, lag_s=INTERVAL_S / 2)
+    streams.period(late=20, lag_s=INTERVAL_S / 2)
+
+    assert pictures.capacity.thinning == Thinning(12, 2)
+    assert streams.capacity.thinning == Thinning(1, 2)
+
+
 def test_rounds_that_do_not_end_thin_out_as_late_looks_do() -> None:
     """Looks that began in time and never ended are no capacity."""
     patrol = Patrol()
@@ -115,7 +130,12 @@ def test_rounds_that_were_not_sent_and_looks_without_room_count() -> None:
     for _ in range(60):
         full.capacity.not_begun()
     full.period(of=40)
+    streams = Patrol(Depth.STREAM)
+    for _ in range(60):
+        streams.capacity.not_begun()
+    streams.period(of=40)
 
+    assert streams.capacity.thinning == Thinning(1, 3)
     assert missed.capacity.thinning == Thinning(2, 1)
     assert full.capacity.thinning == Thinning(3, 1)  # more than half: two steps at once
 
