@@ -40,7 +40,7 @@ from streamwatch.wire.ask import KEYFRAME_S, Ask
 from streamwatch.wire.media import Keyframe
 
 EVERYBODY: Final = "everybody"  # who has a place in this looker
-LANE: Final = 8  # an eighth of its places, and beside them, is for looks that confirm or that a person asked for
+LANE: Final = 8  # an eighth of its places, and beside them, is for looks that confirm or somebody asked for
 FILES_A_LOOK: Final = 3  # over UDP: a connection and two ports
 FILES_BESIDE: Final = 100  # the channel to the service, decoders, canaries, logs
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
@@ -109,9 +109,7 @@ class Looker:
         self._recorders = Gate(policy.per_recorder)
         self._cameras = Gate(1)  # one session a camera, ever
         self._all = Gate(policy.looks_in_flight)
-        self._lane = Gate(
-            -(-policy.looks_in_flight // LANE)
-        )  # in time when the patrol is late, and never its whole room
+        self._lane = Gate(-(-policy.looks_in_flight // LANE))
         self._doubtful = Gate(DOUBTFUL)
         self._lines = Lines(clock)
         self._trust = Trust(policy.tls_verify, policy.tls_ca_file, clock)

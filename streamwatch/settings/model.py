@@ -53,7 +53,12 @@ class Limits(_Section):
         description="Kilobits a second that the looks of one looker may use of one line, at most what the line has; "
         "not set: no limit.",
     )
-    looks_in_flight: int = Field(default=256, ge=1, le=100_000, description="Looks at the same time in one looker, and an eighth as many more that confirm.")
+    looks_in_flight: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        description="Looks at the same time in one looker, and an eighth as many more that confirm.",
+    )
     decodes_in_flight: int | None = Field(
         default=None,
         ge=1,
