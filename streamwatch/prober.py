@@ -15,10 +15,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.jail import JailError
+from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import UsageError
 from streamwatch.findings import Finding, found
@@ -50,11 +51,34 @@ JailName = Literal["required", "best_effort"]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One address (with its credentials: not for people), the look at it, and what crossed the wire where wanted."""
+    """One address (with its credentials: not for people), the look at it, and what crossed the wire where wanted.
+
+    `snapshot` is the picture that was scored, as a JPEG of at most 640 pixels, where it was wanted and there was one.
+    """
 
     url: str
     look: Look
     tape: transcript.Recorder | None = None
+    snapshot: bytes | None = None
+
+
+class _Album(DecoderPool):
+    """A pool that keeps the small pictures, which a Look does not carry, until they are taken."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._kept: dict[int, bytes] = {}
+
+    async def score(self, job: DecodeJob) -> DecodeResult:
+        """As any pool does."""
+        result = await super().score(job)
+        if result.snapshot is not None and job.stream is not None:
+            self._kept[job.stream] = result.snapshot
+        return result
+
+    def take(self, ticket: Ticket) -> bytes | None:
+        """The picture of the look that just ended, once."""
+        return self._kept.pop(ticket.camera << 1, None)  # the stream that the looker names a main stream by
 
 
 class Prober:
@@ -101,7 +125,7 @@ class Prober:
         self._turns = asyncio.Semaphore(concurrency)
         self._starting: asyncio.Task[None] | None = None  # of the decoders
         self._closed = False
-        self._pool = DecoderPool(
+        self._pool = _Album(
             workers=min(decoders or _cores(), concurrency),
             jail=JailMode(jail),
             wall_s=decode_s,
@@ -163,14 +187,16 @@ class Prober:
         timeout: float | None = None,
         transport: Transport | TransportName | None = None,
         taped: bool = False,
+        snapshot: bool = False,
     ) -> Seen:
-        """The look itself, and with `taped` the conversation. As `look` otherwise."""
+        """The look itself, with `taped` the conversation, with `snapshot` the small picture. As `look` otherwise."""
         target_of(url)  # a wrong address is told before anything starts
         wanted = _depth(depth)
         ticket = self._ticket(
             url,
             self._timeout_s if timeout is None else _seconds(timeout),
             self._transport if transport is None else _transport(transport),
+            snapshot=snapshot,
         )
         if self._closed:
             raise UsageError("this Prober is closed: look within its `async with` block")
@@ -181,9 +207,13 @@ class Prober:
             if taped:
                 ask = self._looker.ask(ticket, wanted)
                 tape = transcript.Recorder(ask, self._clock.utc_us(), self._clock.monotonic())
-            return Seen(url, await self._looker.look(ticket, wanted, tape=tape), tape)
+            try:
+                look = await self._looker.look(ticket, wanted, tape=tape)
+            finally:
+                picture = self._pool.take(ticket)
+            return Seen(url, look, tape, picture)
 
-    async def replay(self, file: Path) -> Seen:
+    async def replay(self, file: Path, *, snapshot: bool = False) -> Seen:
         """The same code on a recording of `probe --record`, without a network. Raises UsageError naming the file.
 
         A recording without its picture is looked at no deeper than `stream`.
@@ -205,9 +235,9 @@ class Prober:
         if depth is Depth.PICTURE:
             await self._start_decoders()
         begun = self._clock.monotonic()
-        ticket = self._ticket(recording.url, self._timeout_s, self._transport)
+        ticket = self._ticket(recording.url, self._timeout_s, self._transport, snapshot=snapshot)
         look = await self._looker.finish(ticket, depth, heard, recording.at_us, begun)
-        return Seen(recording.url, look)
+        return Seen(recording.url, look, snapshot=self._pool.take(ticket))
 
     async def _start_decoders(self) -> None:
         """Once, whoever asks first: a look that is cancelled meanwhile takes it from no other."""
@@ -218,7 +248,7 @@ class Prober:
         except JailError as error:
             raise JailError(f"{error} (as a library: Prober(jail='best_effort'))") from None
 
-    def _ticket(self, url: str, timeout_s: float, transport: Transport) -> Ticket:
+    def _ticket(self, url: str, timeout_s: float, transport: Transport, *, snapshot: bool) -> Ticket:
         address = parse_address(url)
         return Ticket(
             camera=_number(url),
@@ -230,6 +260,7 @@ class Prober:
             credentials=address.credentials,
             allow_basic=self._allow_basic,
             transport=transport,
+            snapshot=snapshot,
         )
 
 

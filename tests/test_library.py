@@ -19,6 +19,7 @@ import pytest
 import streamwatch
 from streamwatch import Depth, Finding, Prober, State, UsageError, probe
 from streamwatch.decoders.jail import JailError
+from streamwatch.decoders.still import decode_still
 from streamwatch.errors import Exit, Reason
 from streamwatch.findings import found
 from streamwatch.model.look import Look, StreamKind
@@ -171,6 +172,19 @@ async def test_looks_of_one_prober_share_its_decoders(farm: Farm) -> None:
     assert [look.state for look in looks] == [State.UP] * 12
     assert len(during) == 2
     assert set(descendants(os.getpid())) == before
+
+
+async def test_the_picture_itself_comes_only_where_it_is_asked_for(farm: Farm) -> None:
+    """As a JPEG of the shape that the camera has, and never with the next look."""
+    async with Prober(decoders=1) as prober:
+        shown = await prober.see(url_of(farm, 0), snapshot=True)
+        plain = await prober.see(url_of(farm, 0))
+        assert plain.snapshot is None and plain.look.reason is None
+        assert shown.snapshot is not None
+        picture = decode_still("mjpeg", shown.snapshot, 10**6)
+        assert shown.look.width is not None and shown.look.height is not None
+        shrink = min(1, 640 / shown.look.width)
+        assert (picture.width, picture.height) == (640, round(shrink * shown.look.height))
 
 
 async def test_a_fault_of_the_picture_is_found_and_is_exit_1(farm: Farm) -> None:

@@ -143,6 +143,7 @@ def probe(
     explain: bool = False,
     record: Path | None = None,
     with_picture: bool = False,
+    snapshot: Path | None = None,
     replay: Path | None = None,
     allow_basic: bool = False,
     json: Json = False,
@@ -168,6 +169,8 @@ def probe(
         Write the conversation to this file (secrets, serials and MACs masked; pictures reduced to sizes).
     with_picture
         Keep the picture in the recording.
+    snapshot
+        Write the picture itself to this file, as a JPEG of at most 640 pixels. Nothing in it is masked.
     replay
         Run the same code on such a file, without a network.
     allow_basic
@@ -185,6 +188,7 @@ def probe(
             explain=explain,
             record=record,
             with_picture=with_picture,
+            snapshot=snapshot,
             replay=replay,
             allow_basic=allow_basic,
             as_json=json,

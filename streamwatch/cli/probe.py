@@ -44,6 +44,7 @@ async def probe(
     explain: bool,
     record: Path | None,
     with_picture: bool,
+    snapshot: Path | None,
     replay: Path | None,
     allow_basic: bool,
     as_json: bool,
@@ -56,6 +57,8 @@ async def probe(
         raise UsageError("which camera? streamwatch probe rtsp://HOST/PATH, or - to read URLs from stdin")
     if record is not None and len(targets) != 1:
         raise UsageError(f"--record writes one conversation, but {len(targets)} cameras were named")
+    if snapshot is not None and (len(targets) > 1 or depth != "picture"):
+        raise UsageError("--snapshot writes one picture: name one camera, and look with --depth picture")
     if not 0 < timeout_s <= MAX_DEADLINE_S:
         raise UsageError(f"--timeout {timeout_s:g}: more than 0 and at most {MAX_DEADLINE_S:g} seconds")
     if not 1 <= concurrency <= MAX_CONCURRENCY:
@@ -75,11 +78,14 @@ async def probe(
     )
     async with prober:
         if replay is not None:
-            seen = [await prober.replay(replay)]
+            seen = [await prober.replay(replay, snapshot=snapshot is not None)]
         else:
-            seen = await _look_at(prober, targets, depth, taped=explain or record is not None)
+            taped = explain or record is not None
+            seen = await _look_at(prober, targets, depth, taped=taped, snapshot=snapshot is not None)
     if record is not None and seen[0].tape is not None:
         record.write_text(transcript.dump(seen[0].tape, with_picture=with_picture), encoding="utf-8")
+    if snapshot is not None:
+        _keep(snapshot, seen[0].snapshot)
     found = [prober.judge(one) for one in seen]
     if as_json:
         for one in found:
@@ -95,12 +101,22 @@ async def probe(
     return worst_exit([one.exit for one in found])
 
 
-async def _look_at(prober: Prober, urls: Sequence[str], depth: DepthName, *, taped: bool) -> list[Seen]:
+def _keep(file: Path, picture: bytes | None) -> None:
+    if picture is None:
+        print(f"{file}: not written, for no picture was decoded", file=sys.stderr)
+        return
+    try:
+        file.write_bytes(picture)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be written: {error.strerror}; name a file in a folder of yours") from None
+
+
+async def _look_at(prober: Prober, urls: Sequence[str], depth: DepthName, *, taped: bool, snapshot: bool) -> list[Seen]:
     """Every camera, in the order of the arguments; the first mistake of ours ends them all."""
     with progress("looking", len(urls), unit="cameras") as bar:
 
         async def one(url: str) -> Seen:
-            seen = await prober.see(url, depth=depth, taped=taped)
+            seen = await prober.see(url, depth=depth, taped=taped, snapshot=snapshot)
             bar.advance()
             return seen
 

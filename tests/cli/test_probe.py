@@ -81,12 +81,21 @@ def test_the_transports_are_taken(transport: str, capsys: pytest.CaptureFixture[
     [
         (["--concurrency", "0"], "--concurrency 0: from 1 to 10000"),
         (["--timeout", "61"], "--timeout 61: more than 0 and at most 60 seconds"),
+        (["--snapshot", "x.jpg", "--depth", "stream"], "--snapshot writes one picture: name one camera"),
+        (["--snapshot", "x.jpg", "rtsp://192.0.2.8/x"], "--snapshot writes one picture: name one camera"),
     ],
 )
 def test_what_cannot_be_meant_is_64(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The option is named with what it takes."""
     assert call(["probe", "rtsp://192.0.2.7/x", *arguments]) == 64
     assert says in capsys.readouterr().err
+
+
+def test_a_camera_without_a_picture_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The look says why, and that nothing was written; the exit status is the look's."""
+    file = tmp_path / "picture.jpg"
+    assert call(["probe", refusing(), "--snapshot", str(file)]) == 2
+    assert not file.exists() and "no picture was decoded" in capsys.readouterr().err
 
 
 def test_a_machine_without_a_jail_is_78_with_the_remedy_also_for_many(

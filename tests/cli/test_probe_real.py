@@ -106,6 +106,15 @@ def test_a_recording_replays_to_the_same_answer(gst: Running, tmp_path: Path) ->
     assert ENCODED not in text
 
 
+def test_the_picture_itself_goes_into_a_file(gst: Running, tmp_path: Path) -> None:
+    """Of the live camera, and of a recording that kept its picture: the same JPEG."""
+    live, again, tape = tmp_path / "live.jpg", tmp_path / "again.jpg", tmp_path / "camera.jsonl"
+    status, _, _ = probe(with_login(gst.url), "--snapshot", str(live), "--record", str(tape), "--with-picture")
+    assert status == 0 and live.read_bytes()[:3] == b"\xff\xd8\xff"
+    assert streamwatch("probe", "--replay", str(tape), "--snapshot", str(again))[0] == 0
+    assert again.read_bytes() == live.read_bytes()
+
+
 def test_a_reduced_recording_says_the_same_of_the_stream(gst: Running, tmp_path: Path) -> None:
     """Without the picture the recording is small and still shows codec, size and that a keyframe came."""
     tape = tmp_path / "camera.jsonl"
