@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from streamwatch.model.look import Look
+from streamwatch.model.look import Depth, Look
 from streamwatch.quality import MEASURES
 from streamwatch.verdict import Policy, faults_of
 
@@ -68,7 +68,8 @@ def scores_of(look: Look, policy: Policy) -> dict[str, int]:
     if "blackout" not in raised:
         found |= {"frozen": _frozen(look, policy), "blur": _blur(look, policy)}
     judged = {name: score for name, score in found.items() if score is not None}
-    return judged | {"picture_broken": TOP} if look.reason is None and look.measures else judged
+    decoded = look.reason is None and look.depth is Depth.PICTURE and look.measures  # those of a stream need no picture
+    return judged | {"picture_broken": TOP} if decoded else judged
 
 
 def frozen_score(same_textured: float, policy: Policy) -> int:

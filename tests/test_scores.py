@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +118,12 @@ def test_a_black_picture_has_no_other_scores_and_a_broken_one_only_its_own() -> 
     assert scores_of(look({}, Reason.MEDIA_TOO_LARGE), POLICY) == {}
     soft = {"luma_mean": 100.0, "dark_share": 0.0, "texture": 90.0, "sharpness": 0.2, "sharpness_coarse": None}
     assert "blur" not in scores_of(look(soft), POLICY)
+
+
+def test_a_look_without_a_picture_has_no_scores() -> None:
+    """What was measured of its stream says nothing of its picture."""
+    streamed = msgspec.structs.replace(look({"loss_percent": 1.0}), depth=Depth.STREAM)
+    assert scores_of(streamed, POLICY) == {}
 
 
 def test_scores_follow_the_thresholds_that_are_set() -> None:

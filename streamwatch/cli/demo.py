@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from streamwatch.cli.made_up import write_history
 from streamwatch.cli.run import ORDER, announce, take_in
+from streamwatch.clock import US, SystemClock, rfc3339
 from streamwatch.datadir import DataDir
 from streamwatch.errors import ConfigError, Exit
 from streamwatch.logs import configure
@@ -29,6 +30,8 @@ SHOWN: Final = (
     "hostile:redirect_elsewhere", "hostile:trickle_options", "hostile:garbage",
 )  # fmt: skip
 ONE_MORE: Final = 1.000001  # of so many cameras, rounded down, whatever the division leaves
+WATCHED: Final = 2  # cameras whose sessions stay open; the pictures of the last one pause now and then
+PAUSES_S: Final = 4.0  # most looks do not see it; where they come every few seconds there is none
 # The transport of the camera that shows it; for the others TCP only, as most have, where one is left.
 NEEDS: Final = {"udp_lost": "udp", "tcp_refused": "both"}
 
@@ -47,6 +50,8 @@ async def demo(
     async with AsyncExitStack() as stack:
         farm, ready = await _start_farm(folder, base.data_dir, villages, cameras, seed, churn, 2 * interval_s)
         stack.push_async_callback(_end_farm, farm)
+        listed = json.loads(await _http("GET", f"{ready['control']}/cameras"))["items"]
+        watched = to_watch(listed)
         environ = dict(os.environ) | {
             "STREAMWATCH_DATA_DIR": str(folder),
             "STREAMWATCH_SCHEDULE__INTERVAL_S": str(interval_s),
@@ -58,6 +63,7 @@ async def demo(
             "STREAMWATCH_SCHEDULE__ACCESS_BACKOFF_MAX_S": str(interval_s),
             "STREAMWATCH_LOOK__ALLOW_NETWORKS": "127.0.0.0/8",
             "STREAMWATCH_CANARIES__TARGETS": f"tcp://{urlsplit(ready['control']).netloc}",
+            "STREAMWATCH_WATCH__CAMERAS": ",".join(watched) or "[]",
         }
         settings = load(None, environ)
         configure(settings)
@@ -65,7 +71,7 @@ async def demo(
         if not keep:
             await write_history(settings, seed=seed)
         stop = asyncio.Event()
-        showing = asyncio.create_task(_show_faults(ready["control"]))
+        showing = asyncio.create_task(_show_faults(ready["control"], watched[1:], interval_s))
         stack.callback(showing.cancel)
         watching = asyncio.create_task(_end_with(farm, stop))
         stack.callback(watching.cancel)
@@ -134,12 +140,25 @@ async def _end_with(farm: asyncio.subprocess.Process, stop: asyncio.Event) -> No
     stop.set()
 
 
-async def _show_faults(control: str) -> None:
-    """Gives one camera each a fault, spread over the villages, once the service has seen them healthy."""
+async def _show_faults(control: str, pausing: list[str], interval_s: float) -> None:
+    """Gives one camera each a fault, spread over the villages, once the service has seen them healthy; those that are
+    `pausing` send nothing for a moment every two intervals."""
     await asyncio.sleep(SHOW_AFTER_S)
     listed = json.loads(await _http("GET", f"{control}/cameras"))["items"]
     faults = [{"camera": code, "fault": fault} for fault, code in choose(listed).items()]
     await _http("POST", f"{control}/faults", json.dumps(faults).encode())
+    while interval_s > 3 * PAUSES_S:
+        await asyncio.sleep(2 * interval_s)
+        until = rfc3339(SystemClock().utc_us() + int(PAUSES_S * US))
+        pauses = [{"camera": code, "fault": "no_data", "until": until} for code in pausing]
+        await _http("POST", f"{control}/faults", json.dumps(pauses).encode())
+
+
+def to_watch(cameras: list[dict[str, Any]]) -> list[str]:
+    """Cameras that are watched: of `cameras` (as GET /cameras lists them) some that have nothing else to show."""
+    shown = choose(cameras).values()
+    free = [camera for camera in cameras if camera["code"] not in shown and not camera.get("smart_s")]
+    return [camera["code"] for camera in sorted(free, key=lambda camera: camera["transport"] != "tcp")[:WATCHED]]
 
 
 def choose(cameras: list[dict[str, Any]]) -> dict[str, str]:
@@ -182,5 +201,6 @@ def _hints(settings: Settings, ready: dict[str, Any]) -> dict[str, str]:
         "make one": f"curl -d '{fault}' -H 'content-type: application/json' {ready['control']}/faults",
         "rare keyframes": "the camera with （智能编码） in its name sends one every 15 s: looks learn to wait for it",
         "UDP only": "cameras with （UDP） in their names refuse TCP, and are up all the same",
+        "watched": f"{', '.join(settings.watch.cameras) or 'none'}: open all the time; the last one pauses",
         "history": f"the last {HISTORY_DAYS} days before this start are made up, and marked so",
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from streamwatch.cli.demo import NEEDS, SHOWN, choose
+from streamwatch.cli.demo import NEEDS, SHOWN, WATCHED, choose, to_watch
 from streamwatch.cli.run import ORDER
 from streamwatch.simulator.faults import HOSTILE, Fault
 from streamwatch.simulator.hostile.corpus import PLAIN
@@ -60,6 +60,17 @@ def test_the_camera_whose_keyframes_are_rare_shows_nothing_else() -> None:
 
     assert "c7" not in choose(cameras).values()
     assert "c7" in choose(listed(12, 1)).values()
+
+
+def test_what_is_watched_shows_no_fault() -> None:
+    """A camera in TCP where there is one, none that has a fault or rare keyframes, and none at all in a tiny farm."""
+    cameras = [camera | {"smart_s": 25.0 if number == 2 else None} for number, camera in enumerate(listed(120))]
+    watched = to_watch(cameras)
+
+    assert len(watched) == WATCHED and "c2" not in watched
+    assert not set(watched) & set(choose(cameras).values())
+    assert {camera["transport"] for camera in cameras if camera["code"] in watched} == {"tcp"}
+    assert to_watch(listed(2, 1)) == []
 
 
 def test_every_list_of_the_farm_is_one_that_import_takes() -> None:
