@@ -266,8 +266,8 @@ class Conversation(Outcome):
     def _refusal(self, reply: Response, request: Asked) -> None:
         """A reply that is not 200. Raises LookError where that is the end."""
         leg, step = self._leg, self.step
-        if leg.warm and (reply.status != 401 or request.answers):
-            self.auth.refusals += reply.status == 401  # the full conversation has what is left of the tries
+        if leg.warm and reply.status == 401 and request.answers:
+            self.auth.refusals += 1  # the full conversation has what is left of the tries
             raise refusal_of(step, reply)
         if reply.status == 401:
             if self._route.away and self._secret:

@@ -108,7 +108,8 @@ class Line:
         device = self.device
         if not self.described and device.needs_describe is not None:
             self.closed = device.needs_describe == "close"
-            return reply(number, device.needs_describe) if device.needs_describe[0].isdigit() else b""
+            told = [] if device.moved is None else [f"Location: {device.moved}"]
+            return reply(number, device.needs_describe, *told) if device.needs_describe[0].isdigit() else b""
         self.udp = "client_port" in request
         if ("udp" if self.udp else "tcp") not in device.transports:
             return reply(number, "461 Unsupported Transport")

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamwatch.errors import Reason, Step
+from streamwatch.errors import LookError, Reason, Step
 from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
 from streamwatch.wire.ask import Ask
 from streamwatch.wire.auth import MAX_TRIES
+from streamwatch.wire.conversation import Conversation
 from streamwatch.wire.transcript import Recorder, dump
 from streamwatch.wire.warm import COLD_EVERY_S, REST_S, SHARE, Kept, Warm, keep
 from tests.wire.camera import URL
@@ -137,6 +138,7 @@ CHANGES: dict[str, Device] = {
     "another password": Device(password="changed"),
     "no password": Device(password=None),
     "moved": Device(moved=URL + "/elsewhere"),
+    "moved, and SETUP says so": Device(moved=URL + "/elsewhere", needs_describe="302 Moved"),
     "moved away": Device(moved="rtsp://198.51.100.9/live", needs_describe="302 Moved"),
     "gone": Device(statuses={"DESCRIBE": "404 Not Found", "SETUP": "404 Not Found"}),
     "busy": Device(statuses={"SETUP": "453 Not Enough Bandwidth"}),
@@ -167,6 +169,7 @@ def compared(device: Device, ask: Ask, warm: Warm) -> tuple[Came, Came, Device, 
     came, talked = look(tried, warm_ask(ask, warm))
     if talked.warm_held:
         cold = without_steps(cold)
+        assert came.transport == warm.transport.value
     else:
         assert talked.warm_held is False
         assert talked.warm is None or talked.warm is not warm
@@ -264,10 +267,8 @@ def test_the_warm_way_leaves_most_of_the_deadline() -> None:
 
 def test_our_own_bad_news_ends_a_warm_look() -> None:
     """A connection that is refused would be so for the full one."""
-    from streamwatch.errors import LookError
-    from streamwatch.wire.conversation import Conversation
-
     talked = Conversation(warm_ask(), lambda: "c", 6.0, TOTAL_S)
+    talked.start(0.0)
     talked.abort(LookError(Reason.NET_REFUSED, "refused", step=Step.CONNECT))
 
     assert talked.failure is not None and talked.failure.reason is Reason.NET_REFUSED
