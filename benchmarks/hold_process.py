@@ -238,7 +238,7 @@ async def _in_turn(what: Sequence[tuple[object, ...]], act: Callable[..., object
     return len(what)
 
 
-KINDS = {"us": Ours, "bare": Bare, "streams": Streams}
+KINDS: dict[str, type[Ours | Bare | Streams]] = {"us": Ours, "bare": Bare, "streams": Streams}
 
 
 def rss_kb() -> int:

@@ -99,6 +99,7 @@ RIVALS = (
     Rival("ffprobe", "ffmpeg", typed=_PROGRAMS["ffprobe"], slow=True),
     Rival("gstreamer_default", "gstreamer1.0-tools", typed=_PROGRAMS["gstreamer_default"], slow=True),
 )
+NAMES = tuple(rival.name for rival in RIVALS)
 
 
 @asynccontextmanager
