@@ -28,7 +28,7 @@ from streamwatch.ingest.connection import Tape
 from streamwatch.ingest.held import Held, HeldConnections
 from streamwatch.ingest.session import Heard, Limits, converse, open_session
 from streamwatch.lockout import Account, account_of
-from streamwatch.memory import Memory, waited_out
+from streamwatch.memory import Memory, sends_password, waited_out
 from streamwatch.model.look import Depth, Look, Measurement, StreamKind, Transport
 from streamwatch.model.report import Health, Report, Round, Ticket
 from streamwatch.net.address import Guard
@@ -301,7 +301,7 @@ class Looker:
         self._recorders.leave(group)
 
     def _in_doubt(self, ticket: Ticket, depth: Depth) -> Account | None:
-        account = account_of(ticket) if depth is not Depth.REACH else None  # which sends no password
+        account = account_of(ticket) if sends_password(ticket, depth) else None
         return None if account is None or self._memory.lockout.is_proven(account) else account
 
     def _not_taken(self, ticket: Ticket, order: Round, reason: Reason, detail: str) -> Look:
@@ -377,7 +377,9 @@ class Looker:
             keyframe_s=granted.keyframe_s,
             max_media_bytes=granted.media_bytes,
             prefer=self._memory.transport(ticket),
-            withheld=not insist and self._memory.lockout.withholds(account_of(ticket), ticket.camera, now),
+            withheld=not insist
+            and sends_password(ticket, depth)
+            and self._memory.lockout.withholds(account_of(ticket), ticket.camera, now),
             warm=self._memory.warm(ticket, now) if warm and not insist else None,
         )
 

@@ -64,6 +64,8 @@ class Memory:
 
     def remember(self, ticket: Ticket, heard: Heard, now: float, depth: Depth) -> None:
         """What a conversation of that depth showed that ended at `now` (seconds, monotonic)."""
+        if not sends_password(ticket, depth):
+            return  # and asks for no media
         self._remember_transport(ticket, heard)
         if depth is not Depth.REACH:
             self._remember_warm(ticket, heard, now)
@@ -103,17 +105,19 @@ class Memory:
 
     def waited(self, ticket: Ticket, heard: Heard, granted: Grant) -> Iterator[str]:
         """For a person: how long a keyframe was waited for, where that is more than most cameras ever need."""
-        may_s = self._patience.wait(_key(ticket), ticket.deadline_ms / 1000).may_s
-        if heard.keyframe is not None and heard.keyframe_wait_s is not None:
+        came = heard.keyframe is not None
+        if (came and heard.keyframe_wait_s is None) or not (came or _no_keyframe(heard)):
+            return
+        may_s = self._patience.may_s(_key(ticket))
+        if came:
             if may_s > min(self._first_s, KEYFRAME_S):
                 yield f"first keyframe after {heard.keyframe_wait_s:.1f} s; this camera may take {may_s:.0f} s"
-        elif _no_keyframe(heard):
-            if granted.refused:
-                yield granted.refused
-            elif granted.line_bound and heard.media_bytes > granted.media_bytes:
-                yield f"the budget of line {ticket.line} (limits.per_line_kbps) left no more"
-            elif may_s > granted.keyframe_s:
-                yield f"the next look waits {may_s:.0f} s"
+        elif granted.refused:
+            yield granted.refused
+        elif granted.line_bound and heard.media_bytes > granted.media_bytes:
+            yield f"the budget of line {ticket.line} (limits.per_line_kbps) left no more"
+        elif may_s > granted.keyframe_s:
+            yield f"the next look waits {may_s:.0f} s"
 
     def _remember_warm(self, ticket: Ticket, heard: Heard, now: float) -> None:
         key = _key(ticket)
@@ -137,6 +141,11 @@ class Memory:
             _bound(self._by_udp, key)
         elif heard.keyframe is not None or (heard.failure is not None and heard.failure.reason in _OF_A_TRANSPORT):
             self._by_udp.pop(key, None)
+
+
+def sends_password(ticket: Ticket, depth: Depth) -> bool:
+    """Whether a look may: OPTIONS goes without one, but a tunnel is not opened without."""
+    return depth is not Depth.REACH or ticket.transport is Transport.HTTP
 
 
 def waited_out(heard: Heard, granted: Grant) -> bool:

@@ -99,6 +99,10 @@ class Patience(Generic[Key]):
             known=known,
         )
 
+    def may_s(self, key: Key) -> float:
+        """The same as `wait` tells."""
+        return min(FACTOR * max(self._seen.get(key, b"\0")) / STEPS_A_SECOND, self._longest_s)
+
     def short(self, key: Key, deadline_s: float) -> bool | None:
         """Whether `key` is known, where its keyframes come so soon that all such streams are waited for alike.
 
