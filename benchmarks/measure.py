@@ -90,10 +90,10 @@ def below(root: int, apart: frozenset[int] = frozenset()) -> set[int]:
     return found
 
 
-def _clocks(apart: frozenset[int]) -> dict[int, float]:
-    """CPU seconds of every living descendant, by pid."""
+def _clocks(apart: frozenset[int], root: int | None = None) -> dict[int, float]:
+    """CPU seconds of every living descendant, by pid; of `root` and those below it, where one is given."""
     found: dict[int, float] = {}
-    for pid in below(os.getpid(), apart):
+    for pid in below(os.getpid(), apart) if root is None else {root, *below(root, apart)}:
         try:
             found[pid] = time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), as glibc computes it
         except OSError:
@@ -102,19 +102,25 @@ def _clocks(apart: frozenset[int]) -> dict[int, float]:
 
 
 class SampledCpu:
-    """CPU of all descendants except the `apart` ones over a long run, in which processes may end.
+    """CPU of all descendants except the `apart` ones over a long run, in which processes may end; with `root`, of that
+    process and those below it.
 
     Sample it often: what one of them spends between the last sample and its end is not counted."""
 
-    def __init__(self, apart: Iterable[int] = ()) -> None:
+    def __init__(self, apart: Iterable[int] = (), root: int | None = None) -> None:
         self._apart = frozenset(apart)
-        self._begun = _clocks(self._apart)
+        self._root = root
+        self._begun = _clocks(self._apart, root)
         self._latest = dict(self._begun)
 
     def sample(self) -> float:
         """Seconds since the meter was made."""
-        self._latest |= _clocks(self._apart)
-        return sum(now_s - self._begun.get(pid, 0.0) for pid, now_s in self._latest.items())
+        self._latest |= _clocks(self._apart, self._root)
+        return sum(self.by_pid().values())
+
+    def by_pid(self) -> dict[int, float]:
+        """The same by process, as of the last sample."""
+        return {pid: now_s - self._begun.get(pid, 0.0) for pid, now_s in self._latest.items()}
 
 
 async def ended(process: asyncio.subprocess.Process, within_s: float) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.measure import BenchmarkError, below, ended
+from benchmarks.measure import BenchmarkError, SampledCpu, below, ended
 
 READY_S = 120.0
 END_S = 15.0
@@ -93,6 +93,37 @@ async def service(folder: Path, **settings: object) -> AsyncIterator[RunningServ
         finally:
             os.close(ready)
             await ended(process, END_S)
+
+
+class Meters:
+    """CPU seconds of a service's processes by what they are, and of the farm beside it, since it was made."""
+
+    def __init__(self, farm: int, root: int) -> None:
+        self._farm = SampledCpu(root=farm)
+        self._all = SampledCpu(root=root)
+        self._root = root
+        self.farm_s = self.all_s = 0.0
+
+    def sample(self) -> None:
+        """Often: what a process spends between the last sample and its end is not counted."""
+        self.farm_s, self.all_s = self._farm.sample(), self._all.sample()
+
+    def parts_s(self) -> dict[str, float]:
+        """Of the service by kind of process: service, looker, decoder, web."""
+        found: dict[str, float] = {}
+        for pid, spent_s in self._all.by_pid().items():
+            part = "service" if pid == self._root else _kind(pid)
+            found[part] = found.get(part, 0.0) + spent_s
+        return found
+
+
+def _kind(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return "ended"
+    named = [part.decode().lstrip("_") for part in command if part in (b"_looker", b"_web")]
+    return named[0] if named else "decoder"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,21 @@ from typing import Any
 
 import pytest
 
-from benchmarks import continuous, crowd, floor, hold, hostile, inventory, measure, patrol, peers, probe, rivals, show
+from benchmarks import (
+    continuous,
+    crowd,
+    floor,
+    hold,
+    hostile,
+    inventory,
+    measure,
+    patrol,
+    peers,
+    probe,
+    rivals,
+    show,
+    truth,
+)
 from benchmarks.cameras import FarmCamera, Pictures
 from benchmarks.measure import BenchmarkError, CpuMeter, Result
 from streamwatch.errors import UsageError
@@ -157,10 +171,14 @@ def test_who_notices_hostile_cameras_is_measured(cache: Path) -> None:
 
 def test_the_patrol_is_compared_with_the_log_of_the_farm(cache: Path) -> None:
     """The patrol benchmark runs the whole service beside a farm and says what it cost, missed and got wrong."""
-    plan = replace(patrol.QUICK, cameras=8, villages=2, minutes=0.42, faulty=2)
-    found = shaped(patrol.run(plan, cache))
+    plan = replace(truth.QUICK, cameras=8, villages=2, minutes=0.42, faulty=2)
+    found = shaped(truth.run(plan, cache))
     wanted = {"lag_p99_s", "missed_rounds", "cores_busy", "rss_mb", "worst_error_s_per_transition"}
+    wanted |= {f"cpu_ms_per_look.{part}" for part in ("service", "looker", "decoder", "web")}
     assert wanted <= set(found["figures"])
+    cores = {name: found["figures"][name]["median"] for name in ("cores_busy", "cores_of_service", "cores_of_farm")}
+    assert cores["cores_busy"] == pytest.approx(cores["cores_of_service"] + cores["cores_of_farm"], rel=0.01)
+    assert found["benchmark"] == "truth"
     assert found["figures"]["looks"]["median"] >= 8 * 4
 
 
