@@ -22,8 +22,7 @@ from streamwatch.decoders.job import PADDING
 from streamwatch.decoders.refusal import said, too_large
 from streamwatch.decoders.still import is_whole, size_of
 from streamwatch.errors import LookError, Reason, Step
-from streamwatch.wire import bitstream_h265
-from streamwatch.wire.bitstream import split_annex_b
+from streamwatch.wire import bitstream, bitstream_h265
 
 DECODERS: Final = {
     "h264": "h264",
@@ -49,6 +48,7 @@ _PARAMETER_SETS: Final = {  # kinds of units, shift and mask of nal_unit_type in
     "h264": ({7, 8}, 0, 0x1F, "SPS, PPS"),  # H.264 clause 7.3.1, table 7-1
     "h265": ({32, 33, 34}, 1, 0x3F, "VPS, SPS, PPS"),  # H.265 clause 7.3.1.2, table 7-1
 }
+_SPS: Final = {"h264": 7, "h265": bitstream_h265.SPS}
 BYTES_PER_PIXEL: Final = 6  # what decoding takes: two pictures of 1.5 bytes a pixel, motion and error tables;
 # one of ten bits takes 10, and its luma 3 more
 
@@ -81,9 +81,7 @@ class Codecs:
             detail = f"{codec} is not decoded here, only {known}"
             raise LookError(Reason.MEDIA_UNSUPPORTED_CODEC, detail, step=Step.DECODE)
         if codec in _PARAMETER_SETS:
-            head = _own_parameter_sets(codec, data)
-            if codec == "h265":
-                self._check_h265(head)
+            self._check_size(codec, _own_parameter_sets(codec, data))
         if codec == "mjpeg":
             self._check_jpeg(bytes(data))
         context = self._contexts.pop(codec, None) or opened(codec, self._max_pixels)
@@ -104,14 +102,13 @@ class Codecs:
         self._contexts[codec] = context
         return picture
 
-    def _check_h265(self, head: bytes) -> None:
-        """FFmpeg's H.265 decoder makes its tables first, 100 MB for 16000x16000, and looks at the limit then."""
-        for unit in split_annex_b(head):
-            if bitstream_h265.kind_of(unit) == bitstream_h265.SPS:
-                with contextlib.suppress(ValueError):  # whatever it is, FFmpeg will say so
-                    sps = bitstream_h265.parse_sps(unit)
-                    if sps.coded_width * sps.coded_height > self._max_pixels:
-                        raise too_large(sps.coded_width, sps.coded_height, self._max_pixels)
+    def _check_size(self, codec: str, unit: bytes) -> None:
+        """FFmpeg makes its tables first, 100 MB for an H.265 picture of 16000x16000, and looks at the limit then."""
+        parse = bitstream_h265.parse_sps if codec == "h265" else bitstream.parse_sps
+        with contextlib.suppress(ValueError):  # whatever it is, FFmpeg will say so
+            sps = parse(unit)
+            if sps.coded_width * sps.coded_height > self._max_pixels:
+                raise too_large(sps.coded_width, sps.coded_height, self._max_pixels)
 
     def _check_jpeg(self, data: bytes) -> None:
         """FFmpeg gives a picture of whatever memory holds for a JPEG without a scan, and no size with a refusal."""
@@ -169,22 +166,22 @@ def _first_whole(frames: list[VideoFrame], context: VideoCodecContext) -> Pictur
 
 
 def _own_parameter_sets(codec: str, data: bytes | memoryview) -> bytes:
-    """The beginning of the keyframe, with its parameter sets. Raises LookError: media.broken, where it brings none.
+    """The keyframe's SPS. Raises LookError: media.broken, where it does not bring all its parameter sets.
 
     A context keeps those of the camera before: the keyframe would be read with them.
     """
     wanted, shift, mask, names = _PARAMETER_SETS[codec]
-    for head in (
-        bytes(data[:1024]),
-        bytes(data[:65_536]),
-    ):  # they come first; 64 KiB is the cap of sprop-parameter-sets
-        kinds = set()
+    for size in (1024, 65_536):  # they come first; 64 KiB is the cap of sprop-parameter-sets
+        head, kinds, sps = bytes(data[:size]), set(), b""
         at = head.find(b"\x00\x00\x01")
         while at >= 0 and at + 3 < len(head):
-            kinds.add(head[at + 3] >> shift & mask)
+            kind = head[at + 3] >> shift & mask
+            kinds.add(kind)
+            begin, at = at + 3, head.find(b"\x00\x00\x01", at + 3)
+            if kind == _SPS[codec]:
+                sps = head[begin:at].rstrip(b"\x00") if at >= 0 else head[begin:]
             if kinds >= wanted:
-                return head
-            at = head.find(b"\x00\x00\x01", at + 3)
+                return sps
     raise LookError(
         Reason.MEDIA_BROKEN,
         f"the keyframe came without its parameter sets ({names}), in band or in the SDP",

@@ -48,8 +48,7 @@ def _shrunk(frame: VideoFrame) -> VideoFrame:
     small = frame.reformat(
         width=max(2, round(frame.width * shrink)),
         height=max(2, round(frame.height * shrink)),
-        format="yuvj420p",
-        dst_color_range=ColorRange.JPEG,
+        format="yuvj420p",  # full range
         interpolation=Interpolation.AREA,
         threads=1,  # the jail lets nobody start another
     )

@@ -83,3 +83,29 @@ async def test_a_socket_that_closes_within_an_answer_is_a_lost_worker(
     theirs.shutdown(socket.SHUT_WR)
     lost = await asked(worker)
     assert isinstance(lost, WorkerLost) and "closed" in str(lost)
+
+
+async def test_a_worker_that_speaks_without_being_asked_is_lost(wire: tuple[Worker, socket.socket]) -> None:
+    """Else it would be taken for the answer to the next job: another camera's."""
+    worker, theirs = wire
+    theirs.sendall(framed(RESULT))
+    assert await asked(worker) == RESULT
+    theirs.sendall(framed(RESULT))
+    while worker.lost is None:
+        await asyncio.sleep(0)
+    assert "without being asked" in str(worker.lost)
+    late = await asked(worker)
+    assert late is worker.lost
+
+
+async def test_a_snapshot_is_only_read_from_who_was_asked_for_one(wire: tuple[Worker, socket.socket]) -> None:
+    """An answer of 100 KB is over the cap without one, and comes in pieces with one."""
+    worker, theirs = wire
+    large = DecodeResult(width=640, height=360, snapshot=bytes(100_000))
+    answer = asked(worker, DecodeJob("h264", b"x", None, 0, snapshot=True))
+    theirs.sendall(framed(large))
+    assert await answer == large
+    answer = asked(worker)
+    theirs.sendall(framed(large))
+    lost = await answer
+    assert isinstance(lost, WorkerLost) and "over the cap" in str(lost)

@@ -168,6 +168,15 @@ async def test_r18_killed_idle_worker_is_replaced_and_the_next_job_works(one: De
     assert (one.status().restarts, one.status().alive) == (1, 1)
 
 
+async def test_job_in_the_moment_of_a_loss_goes_to_the_next_worker(one: DecoderPool) -> None:
+    """A worker that is known to be lost gets nothing more, although its place was idle."""
+    worker = one._places[0].worker
+    assert worker is not None
+    worker.lose("it said something odd")
+    assert reason_of(await one.score(job())) is None
+    assert one.status().restarts == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 async def test_r18_worker_lost_during_a_job_loses_that_job_only(one: DecoderPool, number: signal.Signals) -> None:
     """The stopped worker holds one job, others wait; it dies: that job names the signal, the others work."""

@@ -92,13 +92,12 @@ def test_a_mask_that_is_no_rectangle_hides_more_not_less(mask: tuple[float, floa
 
 def test_noise_is_taken_coarser_until_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """And where nothing helps there is none."""
-    noise = noisy(np.full((640, 640), 128.0), 60, 1)
-    frame = Codecs(max_pixels=10**6).decode("h264", keyframe(noise, qp=10)).frame
-    assert levels(snapshot_of(frame, ())).shape == (640, 640)
-    finest = snapshot_of(white(64, 64), ())
-    assert finest is not None
+    noise = keyframe(noisy(np.full((640, 640), 128.0), 60, 1), qp=10)
+    codecs = Codecs(max_pixels=10**6)
+    finest = snapshot_of(codecs.decode("h264", noise).frame, ())
+    assert levels(finest).shape == (640, 640) and finest is not None
     monkeypatch.setattr(snapshot, "MAX_SNAPSHOT_BYTES", len(finest) - 1)
-    coarser = snapshot_of(white(64, 64), ())
-    assert coarser is None or len(coarser) < len(finest)
+    coarser = snapshot_of(codecs.decode("h264", noise).frame, ())
+    assert coarser is not None and len(coarser) < len(finest)
     monkeypatch.setattr(snapshot, "MAX_SNAPSHOT_BYTES", 100)
-    assert snapshot_of(white(64, 64), ()) is None
+    assert snapshot_of(codecs.decode("h264", noise).frame, ()) is None
