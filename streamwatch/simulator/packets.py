@@ -39,9 +39,8 @@ class Frame:
         """The bytes of one session; the first packet has `sequence`, each next one more (modulo 2^16)."""
         out = bytearray(self.template)
         patch = _PATCH.pack_into
-        for start in self.starts:
-            patch(out, start + _PATCH_AT, sequence & 0xFFFF, timestamp, ssrc)
-            sequence += 1
+        for number, start in enumerate(self.starts, sequence):
+            patch(out, start + _PATCH_AT, number & 0xFFFF, timestamp, ssrc)
         if channel:
             for start in self.starts:
                 out[start + 1] = channel

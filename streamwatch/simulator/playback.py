@@ -21,6 +21,7 @@ class Footage(Protocol):
 
     fault: Fault | None
     loss: float  # the share of its packets that never arrive
+    smart_s: float | None  # between two key frames, where they are rare
 
     def showing(self, stream: str) -> Reel | None:
         """What the camera shows now; None while that is still being rendered."""
@@ -76,15 +77,18 @@ class Playback:
         """Sends the frame that is due and asks to be called for the next one."""
         if not self.playing:
             return
-        self._find_place()
+        footage = self._footage
+        if self._index == 0 or self._reel is None or footage.smart_s is not None:
+            self._find_place()
         key = self._index == 0
         due = self._next_frame()
         if due is not None:
-            lost = self._lost(len(due.starts), key=key)
+            packets = len(due.starts)
+            lost = self._lost(packets, key=key) if footage.loss > 0 or footage.fault is not None else ()
             if not self.carrier.send(due, self.sequence, self.timestamp, self._ssrc, lost):
                 self._cut()
                 return
-            self.sequence = (self.sequence + len(due.starts)) & 0xFFFF
+            self.sequence = (self.sequence + packets) & 0xFFFF
         fps = FPS if self._reel is None else self._reel.fps
         self.timestamp = (self.timestamp + CLOCK_RATE // fps) & 0xFFFFFFFF
         self._due += 1 / fps
@@ -121,10 +125,11 @@ class Playback:
         if self._index == len(gop):
             self._index, self._gop = 0, self._gop + 1
         fault = self._footage.fault
-        if fault in (Fault.NO_DATA, Fault.SILENT) or (fault is Fault.NO_KEYFRAME and index == 0):
-            return None
-        if fault is Fault.UDP_LOST and self.carrier.datagrams:
-            return None
+        if fault is not None:
+            if fault in (Fault.NO_DATA, Fault.SILENT) or (fault is Fault.NO_KEYFRAME and index == 0):
+                return None
+            if fault is Fault.UDP_LOST and self.carrier.datagrams:
+                return None
         return gop[index]
 
 

@@ -133,8 +133,8 @@ class RequestReader:
 
 
 def quick(data: bytes) -> Request | None:
-    """The request that these bytes are, all of one and nothing else, as most clients write it: every header once, in
-    its usual spelling, no body. None where they are anything else, which is for `RequestReader` to say."""
+    """The request that these bytes are, all of one and nothing else, as most clients write it: headers in
+    their usual spelling, no body. None where they are anything else, which is for `RequestReader` to say."""
     if data.find(b"\r\n\r\n") != len(data) - 4 or not data[:1].isalpha():
         return None
     try:
@@ -146,7 +146,7 @@ def quick(data: bytes) -> Request | None:
             headers[_USUAL[name]] = value.strip()
     except (ValueError, KeyError):
         return None
-    if len(headers) != len(lines) or not version.startswith("RTSP/1."):
+    if not version.startswith("RTSP/1."):
         return None
     return Request(method, url, headers)
 
@@ -164,13 +164,3 @@ _USUAL = {
         "Require",
     )
 }
-
-
-def reply(status: int, headers: Mapping[str, str | tuple[str, ...]], body: bytes = b"") -> bytes:
-    """A reply's bytes; several values are a header each; Content-Length is added where there is a body."""
-    lines = [f"RTSP/1.0 {status} {REASONS[status]}"]
-    for name, value in headers.items():
-        lines += [f"{name}: {one}" for one in ((value,) if isinstance(value, str) else value)]
-    if body:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from streamwatch.simulator.carriage import Carriage
@@ -111,6 +113,11 @@ class Session:
         self.heard_at = self._source.board.time()
         reader = self._reader
         if reader is None:
+            keepalive = _KEEPALIVE.fullmatch(data)
+            if keepalive is not None and self._waiting is None:
+                before, after = _alive(self._source.dialect)
+                self._connection.write(b"%b%b%b" % (before, keepalive[1], after))
+                return
             if self._waiting is None and (request := quick(data)) is not None:
                 self._answer(request)
                 return
@@ -269,13 +276,30 @@ class Session:
 
     def _say(self, status: int, asked: Mapping[str, str], extra: str = "", body: bytes = b"") -> None:
         """One reply; `extra` are whole header lines."""
-        dialect = self._source.dialect
-        length = f"Content-Length: {len(body)}\r\n" if body else ""
-        self._connection.write(
-            f"RTSP/1.0 {status} {REASONS[status]}\r\n{dialect.cseq}: {asked.get('cseq', '0')}\r\n"
-            f"Server: {dialect.server}\r\n{extra}{length}\r\n".encode()
-            + body
-        )
+        self._connection.write(reply(self._source.dialect, status, asked.get("cseq", "0"), extra, body))
+
+
+# An OPTIONS of which only the number matters: thousands of held connections ask nothing else.
+_KEEPALIVE = re.compile(
+    rb"OPTIONS [^ \r\n]+ RTSP/1\.\d\r\nCSeq: (\d+)\r\n(?:(?:User-Agent|Session): [\x20-\x7e]*\r\n)*\r\n", re.ASCII
+)
+
+
+@lru_cache(maxsize=64)  # dialects
+def _alive(dialect: Dialect) -> tuple[bytes, bytes]:
+    """Its reply to OPTIONS, before and behind the request's number."""
+    before, after = reply(dialect, 200, "\0", f"Public: {dialect.public}\r\n").split(b"\0")
+    return before, after
+
+
+def reply(dialect: Dialect, status: int, number: str, extra: str = "", body: bytes = b"") -> bytes:
+    """A reply in that dialect to the request of this CSeq; `extra` are whole header lines."""
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    head = (
+        f"RTSP/1.0 {status} {REASONS[status]}\r\n{dialect.cseq}: {number}\r\nServer: {dialect.server}\r\n"
+        f"{extra}{length}\r\n"
+    )
+    return head.encode() + body
 
 
 _ANSWERS = {

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 READ: Final = 16_384  # bytes; a request has some hundreds
 EVENTS: Final = 512  # taken from the kernel at a time
+ROUNDS: Final = 4  # of that before the loop does something else
 SLOT_S: Final = 0.002  # what is due within the same slot is done together
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time
 Bytes = bytes | bytearray | memoryview
@@ -120,6 +121,9 @@ class Connection:
 
     def ready(self, events: int) -> None:
         """What epoll said. For the switchboard."""
+        if events == select.EPOLLIN:
+            self._read()
+            return
         if events & select.EPOLLOUT:
             self._go_on()
         if events & ~select.EPOLLOUT:
@@ -280,10 +284,14 @@ class Switchboard:
 
     def _turn(self) -> None:
         plugs = self._plugs
-        for file, events in self._epoll.poll(0, EVENTS):
-            plug = plugs.get(file)  # none where something earlier in this turn has closed it
-            if plug is not None:
-                plug.ready(events)
+        for _ in range(ROUNDS):
+            found = self._epoll.poll(0, EVENTS)
+            for file, events in found:
+                plug = plugs.get(file)  # none where something earlier in this turn has closed it
+                if plug is not None:
+                    plug.ready(events)
+            if not found or self._epoll.closed:
+                break
 
     def _pace(self) -> None:
         """One piece of every connection that has some."""

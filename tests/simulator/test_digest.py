@@ -134,6 +134,20 @@ def test_what_is_believed_quickly_is_right(bends: list[tuple[str, str]], qop: bo
     assert proves(header, method="GET", proof=wanted, nonce=NONCE) == slow
 
 
+def test_a_quote_within_an_address_ends_it_for_both() -> None:
+    """Whoever reads it on to the last quote would prove something else."""
+    first = md5(b"Mufasa:testrealm@host.com:Circle Of Life").hexdigest()
+    wanted = proof("Mufasa", "testrealm@host.com", "Circle Of Life", qop=True)
+    for counted, more in (("", ""), ('1:a"b:auth:', ', qop=auth, nc=1, cnonce="a"b"')):
+        uri = "/dir" if more else '/dir"x'
+        right = md5(f"{first}:{NONCE}:{counted}{md5(f'GET:{uri}'.encode()).hexdigest()}".encode()).hexdigest()
+        named = f'Digest username="Mufasa", realm="testrealm@host.com", nonce="{NONCE}"'
+        header = f'{named}, uri="{uri}", response="{right}"{more}'
+
+        assert not answers(fields(header), method="GET", proof=wanted, nonce=NONCE)
+        assert not proves(header, method="GET", proof=wanted, nonce=NONCE)
+
+
 def test_an_ordinary_answer_is_believed_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """With qop and without it, the slow check is not asked."""
     import streamwatch.simulator.digest as here

@@ -29,6 +29,7 @@ class Smart:
 
     fault: Fault | None = None
     loss = 0.0
+    smart_s = 15.0
 
     def __init__(self, turn: int | None) -> None:
         self.now = turn

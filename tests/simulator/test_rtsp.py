@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streamwatch.simulator.rtsp import MAX_BODY, MAX_HEAD, Request, RequestError, RequestReader, quick, reply, wanted
+from streamwatch.simulator.dialects import Dialect
+from streamwatch.simulator.rtsp import MAX_BODY, MAX_HEAD, Request, RequestError, RequestReader, quick, wanted
+from streamwatch.simulator.session import reply
 
 STREAM = (
     b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"
@@ -80,6 +82,9 @@ FIRSTS = st.sampled_from(
 )
 
 
+@example("OPTIONS * RTSP/1.0", ["CSeq:  2 "], b"")
+@example("OPTIONS * RTSP/1.0", ["CSeq: 1", "CSeq: 2"], b"")
+@example("OPTIONS * RTSP/1.0", ["CSeq: 1", "Content-Length: 4"], b"body")
 @given(FIRSTS, LINES, st.sampled_from([b"", b"\r\n", b"body", b"OPTIONS * RTSP/1.0\r\n\r\n"]))
 def test_what_is_read_quickly_is_what_the_reader_reads(first: str, lines: list[str], more: bytes) -> None:
     """One whole request alone, with usual headers, or nothing is said about it."""
@@ -102,8 +107,10 @@ def test_an_ordinary_request_is_read_quickly() -> None:
 
 def test_a_reply_states_the_length_of_its_body() -> None:
     """Content-Length counts bytes and is absent without a body."""
-    assert reply(200, {"CSeq": "7"}) == b"RTSP/1.0 200 OK\r\nCSeq: 7\r\n\r\n"
-    assert reply(404, {}, "村".encode()).endswith(b"Content-Length: 3\r\n\r\n\xe6\x9d\x91")
+    one = Dialect("S/1", "/m", "/s", "/f", cseq="Cseq")
+
+    assert reply(one, 200, "7") == b"RTSP/1.0 200 OK\r\nCseq: 7\r\nServer: S/1\r\n\r\n"
+    assert reply(one, 404, "7", "A: b\r\n", "村".encode()).endswith(b"A: b\r\nContent-Length: 3\r\n\r\n\xe6\x9d\x91")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,27 @@ def test_a_keepalive_is_answered_before_play(farm: Running) -> None:
         assert talk.ask("GET_PARAMETER").status == 200
 
 
+def test_the_quick_answer_to_a_keepalive_is_the_slow_one(farm: Running) -> None:
+    """However OPTIONS is written, the reply has the same bytes; what is not quite OPTIONS gets what it deserves."""
+    for camera in farm.cameras:
+        with Talk(camera) as talk:
+            answers = []
+            for head in (
+                "CSeq: 7",
+                "CSeq: 7\r\nUser-Agent: a b\r\nSession: 1",
+                "cseq: 7",
+                "CSeq:7",
+                "Range: x\r\nCSeq: 7",
+            ):
+                talk.socket.sendall(f"OPTIONS {talk.url} RTSP/1.0\r\n{head}\r\n\r\n".encode())
+                answers.append((answer := talk.reply()).status)
+                assert (answer.headers["cseq"], answer.headers["public"][:9]) == ("7", "OPTIONS, ")
+                answers.append(tuple(answer.headers.items()))
+            assert answers == answers[:2] * 5
+            talk.socket.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 8\r\n\r\n" * 2)
+            assert [talk.reply().headers["cseq"] for _ in range(2)] == ["8", "8"]
+
+
 def offering(farm: Running, method: str, *, offered: bool = True) -> list[dict[str, str]]:
     """The cameras that have this method in Public, or have it not."""
     found = []

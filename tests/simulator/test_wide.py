@@ -18,6 +18,7 @@ from streamwatch.errors import ConfigError, UsageError
 from streamwatch.simulator.camera import Camera
 from streamwatch.simulator.farm import Farm
 from streamwatch.simulator.faults import Fault
+from streamwatch.simulator.packets import Reel
 from streamwatch.simulator.plan import FarmPlan
 from tests.simulator.conftest import Talk
 
@@ -177,3 +178,29 @@ async def test_a_camera_far_away_answers_later(clip_cache: Path) -> None:
     assert 0.1 < camera.latency_s <= 0.2
     assert order == ["1", "2"]
     assert took >= camera.latency_s - 0.01
+
+
+async def test_answers_keep_their_order_while_a_picture_is_rendered(
+    clip_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that come behind a DESCRIBE that has to wait are answered behind it."""
+    shown = Camera.shown
+
+    async def later(camera: Camera, stream: str) -> Reel:
+        await asyncio.sleep(0.1)
+        return await shown(camera, stream)
+
+    monkeypatch.setattr(Camera, "showing", lambda _camera, _stream: None)
+    monkeypatch.setattr(Camera, "shown", later)
+    async with farm(clip_cache, 12) as slow:
+
+        def four(talk: Talk) -> list[str]:
+            talk.ask("DESCRIBE")
+            talk.send("DESCRIBE", talk.url)
+            for number, method in enumerate(more, 4):
+                time.sleep(0.01)  # so that each comes alone
+                talk.socket.sendall(f"{method} * RTSP/1.0\r\nCSeq: {number}\r\n\r\n".encode())
+            return [talk.reply().headers["cseq"] for _ in range(4)]
+
+        for more in (("OPTIONS", "PLAY", "OPTIONS"), ("PLAY", "OPTIONS", "PLAY")):
+            assert await asked(slow.cameras[1], four) == ["3", "4", "5", "6"]
