@@ -35,7 +35,7 @@ from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 from streamwatch.net.tls import Trust, Verify
 from streamwatch.patience import Grant
-from streamwatch.watches import Watches, found_by, with_seen
+from streamwatch.watches import Watches, busy_with_us, found_by, with_seen
 from streamwatch.wire.ask import KEYFRAME_S, Ask
 from streamwatch.wire.media import Keyframe
 
@@ -344,6 +344,7 @@ class Looker:
             heard = await self._converse(ticket, depth, granted, tape, insist=insist)
         finally:
             self.open_sessions -= 1
+        heard = busy_with_us(self._watches, ticket, heard)
         self._memory.remember(ticket, heard, self._clock.monotonic(), depth)
         return heard
 

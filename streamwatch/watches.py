@@ -185,6 +185,11 @@ class Watches:
             watch.seen = replace(watch.seen, longest_gap_s=max(watch.seen.longest_gap_s, now - lost_at))
         return heard
 
+    def sessions_at(self, ticket: Ticket) -> int:
+        """How many of them are at its host, or at its recorder."""
+        keys = [(id(gate), key_of(ticket)) for gate, _, key_of in self._shared]
+        return max((self._held.get((gate, key), 0) for gate, key in keys if key is not None), default=0)
+
     async def aclose(self) -> None:
         """Says farewell to all of them."""
         await asyncio.gather(*(self._forget(watch) for watch in tuple(self._watches.values())))
@@ -372,6 +377,15 @@ def found_by(answer: Answer) -> dict[str, Any]:
             found |= {"width": result.width or heard.width, "height": result.height or heard.height}
             timings = {Step.DECODE.value: result.decode_ms, Step.SCORE.value: result.score_ms}
     return found | {"measures": measures, "timings_ms": timings | {"total": round(sum(timings.values()), 3)}}
+
+
+def busy_with_us(watches: Watches, ticket: Ticket, heard: Heard) -> Heard:
+    """A device that is busy while we watch cameras of it is busy with us."""
+    failure = heard.failure
+    if failure is None or failure.reason is not Reason.RTSP_BUSY or not (count := watches.sessions_at(ticket)):
+        return heard
+    detail = f"{failure.detail}, while {count} sessions with it stay open (watch.cameras): name fewer of its cameras"
+    return replace(heard, failure=replace(failure, reason=Reason.OURS_LIMIT, detail=detail))
 
 
 def with_seen(watches: Watches, ticket: Ticket, look: Look) -> Look:

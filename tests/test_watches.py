@@ -162,6 +162,20 @@ async def test_half_of_a_recorders_places_are_left_to_others(farm: Farm, pool: D
     await who.end_watching()
 
 
+async def test_a_recorder_that_is_busy_with_our_sessions_is_ours_to_mend(farm: Farm, pool: DecoderPool) -> None:
+    """Two of its cameras are watched: that the third is refused is no fault of the recorder's."""
+    who = looker(pool, QUICK)
+    what = watched(farm, Depth.STREAM)
+    tickets = tuple(msgspec.structs.replace(ticket, group="nvr") for ticket in what.tickets)
+    await work(who, msgspec.structs.replace(what, tickets=tickets[:2]))
+    farm.set_fault(farm.cameras[2].code, "busy")
+    look = looks_of(await work(who, msgspec.structs.replace(what, tickets=tickets[2:])))[2]
+    assert look.reason is Reason.OURS_LIMIT and "watch.cameras" in look.detail
+    await who.end_watching()
+    assert looks_of(await work(who, msgspec.structs.replace(what, tickets=tickets[2:])))[2].reason is Reason.RTSP_BUSY
+    await who.end_watching()
+
+
 async def test_no_more_are_watched_than_the_most(farm: Farm, pool: DecoderPool) -> None:
     """The others are looked at as ever."""
     who = looker(pool, LookerPolicy(watch_most=2))

@@ -237,3 +237,18 @@ async def test_readiness_and_metrics_tell_of_thinning(service: Service, writer: 
     assert status.gauges["streamwatch_patrol_thinning"] == {"picture": 2.0, "stream": 1.0}
     assert 70.0 <= status.gauges["streamwatch_patrol_lag_seconds"][""] <= 87.5
     assert status.gauges["streamwatch_patrol_lag_median_seconds"][""] < 0.01
+
+
+async def test_a_code_to_watch_that_no_camera_has_is_told_once(service: Service) -> None:
+    """With the code, again only where another one is new; what is known is ordered to be watched."""
+    known = next(iter(service.inventory.cameras.values()))
+    with capture_logs() as logs:
+        for codes in ({known.code, "typo"}, {known.code, "typo"}, {"typo", "other"}):
+            service.reconfigure(Policy(), SchedulePolicy(watch=frozenset(codes)))
+    told = [line["codes"] for line in logs if line["event"] == "watch.unknown_cameras"]
+
+    assert told == [["typo"], ["other"]]
+    assert service.unknown_watched == {"typo", "other"}
+    service.reconfigure(Policy(), SchedulePolicy(watch=frozenset({known.code})))
+    assert service.unknown_watched == frozenset()
+    assert service.planner.visit(known, Depth.STREAM, 0).tickets[0].watch
