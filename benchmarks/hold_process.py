@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import json
 import os
 import resource
@@ -23,19 +24,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from benchmarks.looking import DEADLINE_MS, ROUNDS_AT_ONCE
-from benchmarks.measure import BenchmarkError
-from streamwatch.clock import SystemClock
-from streamwatch.decoders.pool import DecoderPool
-from streamwatch.health import LoopLag
-from streamwatch.looker import Looker, LookerPolicy
-from streamwatch.model.look import Depth, StreamKind
-from streamwatch.model.report import Credentials, Report, Round, Ticket
-from streamwatch.net.address import Guard
-from streamwatch.net.canary import Canaries
-
 AT_ONCE = 64  # connections that are being made, or asked, at the same time
-VILLAGE = 35  # cameras of one round: 126,000 in 3,600 villages
 END = b"\r\n\r\n"
 FILES_BESIDE = 256  # descriptors of a process beside its connections
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -64,7 +53,8 @@ def _options(url: str, number: int) -> bytes:
     return f"OPTIONS {url} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: bench\r\n\r\n".encode()
 
 
-def _place(url: str) -> tuple[str, int]:
+def place_of(url: str) -> tuple[str, int]:
+    """Host and port."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or 554
 
@@ -102,7 +92,7 @@ class Bare:
 
     def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
         self._loop = asyncio.get_running_loop()
-        self._cameras = [(*_place(url), _options(url, 1)) for url, _, _ in cameras]
+        self._cameras = [(*place_of(url), _options(url, 1)) for url, _, _ in cameras]
         self._hold = hold
         self._held: list[_Asking] = []
 
@@ -142,7 +132,7 @@ class Streams:
     """asyncio's streams, as a user would write it."""
 
     def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
-        self._cameras = [(*_place(url), _options(url, 1)) for url, _, _ in cameras]
+        self._cameras = [(*place_of(url), _options(url, 1)) for url, _, _ in cameras]
         self._hold = hold
         self._held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]] = []
 
@@ -171,61 +161,6 @@ class Streams:
         await reader.readuntil(END)
 
 
-class Ours:
-    """The product: Rounds of a village through `Looker.work`."""
-
-    def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
-        tickets = [
-            Ticket(
-                camera=number, url=url, stream=StreamKind.SUB, offset_ms=0, deadline_ms=DEADLINE_MS,
-                host=_place(url)[0], credentials=Credentials(username, password),
-            )
-            for number, (url, username, password) in enumerate(cameras, 1)
-        ]  # fmt: skip
-        self._villages = [tuple(tickets[start : start + VILLAGE]) for start in range(0, len(tickets), VILLAGE)]
-        clock, policy = SystemClock(), LookerPolicy(looks_in_flight=AT_ONCE, held=len(tickets) if hold else 0)
-        self._looker = Looker(
-            "bench", pool=DecoderPool(workers=0), clock=clock, policy=policy,
-            guard=Guard(), canaries=Canaries((), clock, 10.0), lag=LoopLag(clock),
-        )  # fmt: skip
-
-    @property
-    def held(self) -> int:
-        return self._looker.held
-
-    async def know(self) -> int:
-        """A look of depth stream, from which the looker learns how each camera is spoken to."""
-        return await self._all(Depth.STREAM)
-
-    async def reach(self) -> int:
-        return await self._all(Depth.REACH)
-
-    async def _all(self, depth: Depth) -> int:
-        waiting = iter(enumerate(self._villages))
-
-        async def work() -> int:
-            return sum([await self._round(depth, number, tickets) for number, tickets in waiting])
-
-        return sum(await asyncio.gather(*(work() for _ in range(ROUNDS_AT_ONCE))))
-
-    async def _round(self, depth: Depth, number: int, tickets: tuple[Ticket, ...]) -> int:
-        order = Round(
-            id=f"bench-{number}", village=number, depth=depth, due_us=time.time_ns() // 1000, window_ms=0,
-            tickets=tickets,
-        )  # fmt: skip
-        seen = 0
-
-        async def keep(report: Report) -> None:
-            nonlocal seen
-            for look in report.looks:
-                if look.reason is not None:
-                    raise BenchmarkError(f"a look at camera {look.camera} failed: {look.reason}: {look.detail}")
-            seen += len(report.looks)
-
-        await self._looker.work(order, keep)
-        return seen
-
-
 async def _in_turn(what: Sequence[tuple[object, ...]], act: Callable[..., object]) -> int:
     """`act` on each, AT_ONCE at a time."""
     waiting = iter(what)
@@ -238,7 +173,11 @@ async def _in_turn(what: Sequence[tuple[object, ...]], act: Callable[..., object
     return len(what)
 
 
-KINDS: dict[str, type[Ours | Bare | Streams]] = {"us": Ours, "bare": Bare, "streams": Streams}
+def _made(kind: str, cameras: Sequence[Camera], *, hold: bool) -> Way:
+    if kind == "us":  # imported where it is wanted: nobody else needs the looker in memory
+        made: Way = importlib.import_module("benchmarks.hold_ours").Ours(cameras, hold=hold)
+        return made
+    return Bare(cameras, hold=hold) if kind == "bare" else Streams(cameras, hold=hold)
 
 
 def rss_kb() -> int:
@@ -248,10 +187,10 @@ def rss_kb() -> int:
 
 
 def raise_file_limit(need: int) -> None:
-    """Raises BenchmarkError where the hard limit is below it."""
+    """Ends the process where the hard limit is below it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < need:
-        raise BenchmarkError(f"{need} open files are needed, and the hard limit here is {hard}")
+        sys.exit(f"{need} open files are needed, and the hard limit here is {hard}")
     if soft != resource.RLIM_INFINITY and soft < need:
         resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
 
@@ -260,7 +199,7 @@ async def _serve(kind: str, *, hold: bool) -> None:
     loop = asyncio.get_running_loop()
     cameras = json.loads(sys.stdin.readline())
     raise_file_limit(len(cameras) + FILES_BESIDE)
-    way: Way = KINDS[kind](cameras, hold=hold)
+    way = _made(kind, cameras, hold=hold)
     print(json.dumps({"rss_kb": rss_kb()}), flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         act = {"know": way.know, "reach": way.reach}[line.strip()]
