@@ -5,6 +5,7 @@ It knows cameras and no store: it says what it saw and how it was itself doing m
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import resource
 from collections import deque
@@ -20,11 +21,11 @@ from msgspec.structs import replace
 from streamwatch.clock import US, Clock
 from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool
-from streamwatch.errors import LookError, LookFailure, Reason, Step
+from streamwatch.errors import ACCESS_REASONS, LookError, LookFailure, Reason, Step
 from streamwatch.gates import Gate, Lines
 from streamwatch.health import LoopLag
 from streamwatch.inbox import FLUSH_S, Inbox
-from streamwatch.ingest.connection import Tape
+from streamwatch.ingest.connection import Opened, Tape
 from streamwatch.ingest.held import Held, HeldConnections
 from streamwatch.ingest.session import Heard, Limits, converse, open_session
 from streamwatch.lockout import Account, account_of
@@ -43,6 +44,7 @@ EVERYBODY: Final = "everybody"  # who has a place in this looker
 LANE: Final = 8  # an eighth of its places, and beside them, is for looks that confirm or somebody asked for
 FILES_A_LOOK: Final = 3  # over UDP: a connection and two ports
 FILES_BESIDE: Final = 100  # the channel to the service, decoders, canaries, logs
+HELD_SHARE: Final = 1 / 3  # of the deadline, for a look in a connection that was held; the rest is for a new one
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
 DOUBTFUL: Final = 2  # looks at once with an account that was not let in yet: each may be a wrong answer
 _offset_ms = attrgetter("offset_ms")
@@ -249,7 +251,6 @@ class Looker:
                 return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
             await cameras.wait(ticket.camera)
         try:
-            self._held.drop(ticket.camera)
             if (watched := await self._watched(order, ticket)) is not None:
                 return watched
             account = self._in_doubt(ticket, order.depth)
@@ -389,17 +390,39 @@ class Looker:
     ) -> Heard:
         ask = self.ask(ticket, depth, granted, insist=insist, warm=tape is None)
         limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
+        holds = tape is None and not insist and self._holds(ticket)
+        grown = granted.total_s * 1000 > ticket.deadline_ms  # a share of it may be too short for its next keyframe
+        on = self._held.take(ticket) if holds and depth is not Depth.REACH and not grown else None
+        if on is None:
+            self._held.drop(ticket.camera)  # a camera has one session
         if ticket.watch and tape is None and depth is not Depth.REACH:
             heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
             return self._watches.opened(ticket, depth, ask, heard, opened)
-        if tape is not None or insist or not self._holds(ticket):
+        if not holds:
             return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
-        heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
+        heard, opened = await self._open(ask, limits, on)
         if opened is not None:
             self._held.keep(ticket, opened, heard.server)
         elif heard.failure is not None and heard.failure.reason is Reason.RTSP_BUSY:
             heard = self._busy(ticket, heard, heard.failure)
         return heard
+
+    async def _open(self, ask: Ask, limits: Limits, on: asyncio.Transport | None) -> tuple[Heard, Opened | None]:
+        """A conversation whose connection stays open, in the one that was held, or where that is of no use in another
+        one, within the same deadline."""
+        begun = self._clock.monotonic()
+        spent = 0
+        if on is not None:
+            short = dataclasses.replace(limits, total_s=limits.total_s * HELD_SHARE)
+            heard, opened = await open_session(
+                ask, short, clock=self._clock, guard=self._guard, trust=self._trust, on=on
+            )
+            if heard.failure is None or heard.failure.reason in ACCESS_REASONS:  # a password is tried once
+                return heard, opened
+            spent = heard.media_bytes
+            limits = dataclasses.replace(limits, total_s=limits.total_s - (self._clock.monotonic() - begun))
+        heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
+        return (dataclasses.replace(heard, media_bytes=heard.media_bytes + spent) if spent else heard), opened
 
     def _holds(self, ticket: Ticket) -> bool:
         """Whether a connection to that camera may stay open after the look."""

@@ -73,6 +73,16 @@ class Held(asyncio.Protocol):
         if told is not None:
             told(self, error)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the last session is over, and no question is open."""
+        return self._idle is not None and self._told is None and not self._transport.is_closing()
+
+    def hand_over(self) -> asyncio.Transport:
+        """Another protocol goes on in it."""
+        self._idle = None
+        return self._transport
+
     def close(self) -> None:
         """Closes; nobody is told."""
         self._leg = self._idle = None
@@ -198,6 +208,13 @@ class HeldConnections:
         if held is not None:
             self._remove(held).close()
             held.answer(LookError(Reason.NET_RESET, "another look took its place"))
+
+    def take(self, ticket: Ticket) -> asyncio.Transport | None:
+        """The connection itself, for a look in it, where it is idle; whoever takes it closes it."""
+        held = self._held.get(ticket.camera)
+        if held is None or not held.is_idle or held.key != key_of(ticket):
+            return None
+        return self._remove(held).hand_over()
 
     def give_way(self, what: str, key: str | None) -> bool:
         """Closes one connection to that `host` or `recorder`, so that a look has its place; False where none is."""

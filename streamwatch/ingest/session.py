@@ -6,6 +6,7 @@ means no whole message and no media packet: a peer that trickles a byte a second
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -106,12 +107,13 @@ async def open_session(
     guard: Guard,
     receive_buffer: int = RECEIVE_BUFFER,
     trust: Trust | None = None,
+    on: asyncio.Transport | None = None,
 ) -> tuple[Heard, Opened | None]:
     """The same, but a connection in which all went well stays open, with its session if it has one: the caller's now.
 
-    None where it failed, or the device has closed it.
+    None where it failed, or the device has closed it. The first connection may be one that is open already, `on`.
     """
-    return await _talk(ask, limits, clock, guard, None, receive_buffer, trust, keep=True)
+    return await _talk(ask, limits, clock, guard, None, receive_buffer, trust, keep=True, on=on)
 
 
 async def _talk(
@@ -124,6 +126,7 @@ async def _talk(
     trust: Trust | None,
     *,
     keep: bool,
+    on: asyncio.Transport | None = None,
 ) -> tuple[Heard, Opened | None]:
     if tape is not None and ask.warm is not None:
         ask = replace(ask, warm=None)
@@ -144,7 +147,12 @@ async def _talk(
     while True:
         dialled = clock.monotonic()
         try:
-            if ask.transport is Transport.HTTP:
+            if on is not None:
+                connection = made()
+                connection.connection_made(on)
+                on.set_protocol(connection)
+                on = None
+            elif ask.transport is Transport.HTTP:
                 connection = await dial_tunnel(conversation, dialler, made, _cnonce(), ask.user_agent)
             else:
                 connection = await dialler.dial(conversation.url, made, dialler.within())

@@ -181,6 +181,38 @@ async def test_a_camera_has_one_session_also_where_a_connection_to_it_is_held() 
         who.close()
 
 
+async def test_a_deeper_look_goes_on_in_the_connection_that_is_open() -> None:
+    """The whole conversation in it, or from SETUP on what is known; then it is asked again."""
+    who = holding()
+    async with device() as camera:
+        for depth in (Depth.REACH, Depth.STREAM, Depth.STREAM, Depth.REACH):
+            (look,) = await looks(who, ticket(camera), depth=depth)
+            assert look.reason is None
+            await asyncio.sleep(0.03)
+        (asked,) = camera.methods()
+        assert asked.startswith("OPTIONS OPTIONS DESCRIBE SETUP PLAY TEARDOWN ")
+        assert asked.endswith("SETUP PLAY TEARDOWN OPTIONS")
+        who.close()
+
+
+async def test_a_deeper_look_in_a_dead_connection_begins_anew() -> None:
+    """Silent, or closed as soon as it is used: a new connection within the same deadline, and the camera is up."""
+    who = holding()
+    async with device() as camera:
+        for closes in (False, True):
+            camera.mute, camera.closes_after = False, None
+            await looks(who, ticket(camera), depth=Depth.STREAM)
+            await until(lambda: camera.methods()[-1].endswith("TEARDOWN"))
+            await asyncio.sleep(0.03)
+            assert who.held == 1
+            camera.mute = True
+            if closes:
+                asyncio.get_running_loop().call_later(0.05, camera.writers[-1].close)
+            (look,) = await looks(who, ticket(camera), depth=Depth.STREAM)
+            assert (look.reason, look.keyframe_bytes is not None) == (None, True)
+        who.close()
+
+
 async def test_a_dead_connection_never_fails_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed meanwhile, or silent: another one is opened within the same deadline, and the camera is up."""
     monkeypatch.setattr(held_module, "ANSWER_S", 0.1)
