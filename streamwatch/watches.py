@@ -123,8 +123,17 @@ class Watches:
     async def answer(self, ticket: Ticket, depth: Depth) -> Answer | None:
         """What is known of a camera by its open session; None: look at it, the session is closed or was none.
 
-        The camera's place is the caller's meanwhile.
+        The camera's place is the caller's meanwhile. A defect of ours costs the session, and no look.
         """
+        try:
+            return await self._answer(ticket, depth)
+        except Exception:
+            log.exception("watch.defect", camera=ticket.camera)
+        if (watch := self._watches.pop(ticket.camera, None)) is not None:
+            self._close(self._forget(watch))
+        return None
+
+    async def _answer(self, ticket: Ticket, depth: Depth) -> Answer | None:
         watch = self._watches.get(ticket.camera)
         if watch is None:
             return None

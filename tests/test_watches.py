@@ -148,6 +148,26 @@ async def test_a_password_that_is_refused_is_not_tried_again_unasked(farm: Farm,
     await who.end_watching()
 
 
+async def test_a_defect_of_ours_costs_the_session_and_no_look(
+    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are looked at as ever, and nothing stays behind."""
+
+    def fails(_: continuous.Watcher) -> None:
+        raise RuntimeError("a mistake")
+
+    who = looker(pool, QUICK)
+    await work(who, watched(farm, Depth.STREAM))
+    with monkeypatch.context() as patched:
+        patched.setattr(continuous.Watcher, "clock_offset_ms", fails)
+        looks = looks_of(await work(who, watched(farm, Depth.STREAM)))
+    assert {look.reason for look in looks.values()} == {None}
+    assert all("connect" in look.timings_ms for look in looks.values())
+    await who.end_watching()
+    await until(lambda: {camera.sessions for camera in farm.cameras} == {0})
+    assert not who._watches._held
+
+
 async def test_half_of_a_recorders_places_are_left_to_others(farm: Farm, pool: DecoderPool) -> None:
     """With two sessions a recorder one camera is watched, and all are looked at."""
     who = looker(pool, LookerPolicy(per_recorder=2))

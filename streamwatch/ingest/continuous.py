@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from streamwatch.clock import US, Clock
@@ -53,7 +54,7 @@ class Watcher(asyncio.BufferedProtocol):
     ) -> None:
         now = clock.monotonic()
         self.transport_name = "http" if opened.upload is not None else "tcp" if opened.pair is None else "udp"
-        self._opened = opened
+        self._opened = replace(opened, datagrams=())
         self._clock = clock
         self._every_s = every_s
         self._keyframe_at = now + every_s if every_s is not None else None

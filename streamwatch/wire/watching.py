@@ -69,6 +69,7 @@ class Watching:
         self._capture: Media | None = None
         self._capture_ends = 0
         self._parser: RtspParser | None = leg.parser
+        leg.parser, media.keyframe = RtspParser(), None  # what they hold is not kept for as long as the session lasts
         self._skip = 0  # bytes still to come of a packet that was counted
         self._dropped = 0
         if leg.feedback is not None:
