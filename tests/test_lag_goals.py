@@ -28,7 +28,7 @@ from tests.running import farm
 SCALE = int(os.environ.get("STREAMWATCH_GOAL_SCALE", "1"))
 FULL = SCALE >= 20
 CAMERAS = 40 if FULL else 6
-ROUNDS = 10 if FULL else 1  # of each depth
+ROUNDS = 5 if FULL else 1  # of each depth
 STALL_S = 5.0 if FULL else 0.4
 DEADLINE_S = STALL_S * 0.6  # a stall is longer than any look may last
 WINDOW_S = 2.5 * STALL_S
