@@ -20,7 +20,7 @@ from typing import Final, Protocol
 READ: Final = 16_384  # bytes; a request has some hundreds
 EVENTS: Final = 512  # taken from the kernel at a time
 ROUNDS: Final = 4  # of that before the loop does something else
-SLOT_S: Final = 0.002  # what is due within the same slot is done together
+SLOT_S: Final = 0.005  # what is due within the same slot is done together: 200 wakes a second, however many sessions
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time
 Bytes = bytes | bytearray | memoryview
 
