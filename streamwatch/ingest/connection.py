@@ -122,7 +122,9 @@ class Connection(asyncio.Protocol):
         self.over = False
         self.defect: Exception | None = None
         self.upload: Upload | None = None
+        self._begun = False
         self._early = b""
+        self._ended_early = False
         self._waiting = b""  # arrived, and left for the loop's next turn
         self._received = 0  # bytes, in pieces of any size
         self._flooded = 0  # bytes that were taken piece by piece
@@ -144,12 +146,21 @@ class Connection(asyncio.Protocol):
         """The connection is up: says the first words."""
         self.progressed_at = self._clock.monotonic()
         self._carry_on(self._conversation.start(self.progressed_at), self.progressed_at)
-        if self.upload is not None and self._transport is not None:
+        self._begun = True
+        if self._transport is not None and (self.upload is not None or self._early):
             self._transport.resume_reading()
-            if self._early:
-                self._take(self._early)
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+        if self._ended_early:
+            self._end()
 
     def data_received(self, data: bytes) -> None:
+        if not self._begun:  # who speaks first is heard in its turn: until `begin` this is not the conversation's yet
+            self._early += data
+            if self._transport is not None:
+                self._transport.pause_reading()
+            return
         self._received += len(data)
         if len(data) <= TURN_BYTES or self._received <= AT_ONCE_BYTES:
             self._take(data)
@@ -191,6 +202,9 @@ class Connection(asyncio.Protocol):
         self._end()
 
     def _end(self) -> None:
+        if not self._begun:
+            self._ended_early = True
+            return
         data, self._waiting = self._waiting, b""
         if data:
             self._take(data)

@@ -151,6 +151,8 @@ class Outcome:
 
     def abort(self, error: LookError) -> None:
         """The shell's own bad news (refused, reset, our own limit): the failure, unless the look is settled."""
+        if not self.finished and self._warm is not None:
+            self.warm_held = None  # it says nothing of that
         self._leg.set_up = self._leg.warm = False
         self._fail(error)
 

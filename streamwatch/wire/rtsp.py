@@ -255,7 +255,8 @@ class RtspParser:
         text = buffer[at : end + 1].decode("latin-1")
         start = _QUICK_START.match(text)
         fields = _QUICK_FIELD.findall(text)
-        if start is None or not text.count("\n") == len(fields) <= MAX_HEADERS:
+        count = len(fields)
+        if start is None or text.count("\n") != count or text.count("\r") != count + 1 or count > MAX_HEADERS:
             return None
         length = 0
         if "ontent-" in text or "CONTENT-" in text:

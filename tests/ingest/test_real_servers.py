@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,6 +160,27 @@ def test_probe_of_h265_scores_a_picture(gst_h265: Running) -> None:
     assert found["measures"]
 
 
+@pytest.mark.parametrize("server", ["gst_udp", "gst_tcp", "gst_both", "gst_h265", "vlc_server"])
+async def test_a_warm_look_is_up(server: str, request: pytest.FixtureRequest) -> None:
+    """The same picture's size by the same transport; SETUP without DESCRIBE is enough, or the full look is made."""
+    running = request.getfixturevalue(server)
+    url = with_login(running) if server == "gst_udp" else running.url
+    ask = Ask(url, Depth.STREAM)
+    for _ in range(5):
+        cold = await converse(ask, Limits(), clock=SystemClock(), guard=Guard())
+        if cold.failure is None:
+            break
+        await asyncio.sleep(0.5)  # VLC says 500 until it has opened its file
+    is_up(cold, running, cold.transport or "", cold.codec or "")
+    assert cold.warm is not None
+    again = replace(ask, prefer=Transport(cold.transport or ""), warm=cold.warm)
+    heard = await converse(again, Limits(), clock=SystemClock(), guard=Guard())
+
+    is_up(heard, running, cold.transport or "", cold.codec or "")
+    assert heard.warm_held is not None
+    assert heard.warm_held == (list(heard.timings_ms) == ["connect", "setup", "play", "first_keyframe", "total"])
+
+
 async def test_gstreamer_hears_the_farewell(gst_udp: Running) -> None:
     """TEARDOWN over UDP is answered, and what that took is not the look's time."""
     heard = await hear(with_login(gst_udp))
@@ -169,6 +192,23 @@ async def test_gstreamer_hears_the_farewell(gst_udp: Running) -> None:
 def virtual_camera(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secluded]:
     with ipycam(clip[0], tmp_path_factory.mktemp("ipycam")) as running:
         yield running
+
+
+WARM = """
+import asyncio, sys
+from dataclasses import replace
+from streamwatch.clock import SystemClock
+from streamwatch.ingest.session import Limits, converse
+from streamwatch.model.look import Depth
+from streamwatch.net.address import Guard
+from streamwatch.wire.conversation import Ask
+async def twice(ask):
+    for _ in range(2):
+        heard = await converse(ask, Limits(total_s=8.0), clock=SystemClock(), guard=Guard())
+        ask = replace(ask, warm=heard.warm)
+    print(heard.failure, heard.warm_held is not None, heard.codec, heard.width, heard.height)
+asyncio.run(twice(Ask(sys.argv[1], Depth.STREAM)))
+"""
 
 
 def within(camera: Secluded, *arguments: str) -> str:
@@ -187,6 +227,13 @@ def test_ipycam_is_up(virtual_camera: Secluded, path: str, size: tuple[int, int]
     found = json.loads(within(virtual_camera, "-m", "streamwatch", "probe", url, "--json", "--depth", "stream"))
 
     assert (found["state"], found["codec"], found["width"], found["height"]) == ("up", "h264", *size)
+
+
+def test_a_warm_look_at_ipycam_is_up(virtual_camera: Secluded) -> None:
+    """What the first look learnt is tried in the second, and whatever comes of that, the picture is there."""
+    said = within(virtual_camera, "-c", WARM, f"{virtual_camera.url}/video_sub")
+
+    assert said.split() == ["None", "True", "h264", "640", "360"]
 
 
 def test_ipycam_that_accepts_udp_and_stays_silent_is_up_by_tcp(virtual_camera: Secluded) -> None:

@@ -29,7 +29,8 @@ PIECES = [
     b"\r\ncseq: 7", b"\r\nCSeq: 6", b"\r\nA:", b"\r\nA: \t b c \t", b"\r\n: x", b"\r\n folded", b"\r\nno colon",
     b"\r\nB : x", b"\r\nC:\xe4\xa0", b"\r\nD:a\x00b", b"\r\nE:\x7f", b"\r\nContent-Length: 3", b"\r\ncontent-length: 3",
     b"\r\nContent-Length: 03", b"\r\nContent-Length: x", b"\r\nContent-Length: 0", b"abc", b"$\x00\x00\x02ab",
-    b"\r\nCONTENT-LENGTH: 1", b"\r\nX-Content-Length: 9", b"\r\n" + b"N" * 70 + b": x", b" ",
+    b"\r\nCONTENT-LENGTH: 1", b"\r\nX-Content-Length: 9",
+    b"\r\nF: a\rb", b"\r\n" + b"N" * 70 + b": x", b" ",
 ]  # fmt: skip
 REPLIES = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
 LIKELY = st.tuples(st.sampled_from(PIECES[:3]), st.lists(st.sampled_from(PIECES[12:]), max_size=6).map(b"".join)).map(
