@@ -169,16 +169,41 @@ async def test_a_defect_of_ours_costs_the_session_and_no_look(
 
 
 async def test_half_of_a_recorders_places_are_left_to_others(farm: Farm, pool: DecoderPool) -> None:
-    """With two sessions a recorder one camera is watched, and all are looked at."""
-    who = looker(pool, LookerPolicy(per_recorder=2))
+    """With four sessions a recorder two cameras are watched, and all are looked at."""
+    who = looker(pool, LookerPolicy(per_recorder=4))
     what = watched(farm, Depth.STREAM)
-    what = msgspec.structs.replace(
-        what, tickets=tuple(msgspec.structs.replace(ticket, group="nvr") for ticket in what.tickets)
+    for ticket in what.tickets:
+        one = msgspec.structs.replace(what, tickets=(msgspec.structs.replace(ticket, group="nvr"),))
+        assert {look.reason for look in looks_of(await work(who, one)).values()} == {None}
+    assert who._watches.open == 2
+    await who.end_watching()
+
+
+async def test_another_address_is_another_session(farm: Farm, pool: DecoderPool) -> None:
+    """The main stream in place of the sub stream: the old session ends, as it does for another password."""
+    who = looker(pool, QUICK)
+    what = watched(farm, Depth.STREAM)
+    await work(who, what)
+    tickets = tuple(
+        msgspec.structs.replace(ticket, url=camera.url)
+        for ticket, camera in zip(what.tickets, farm.cameras, strict=True)
     )
-    for _ in range(2):
-        looks = looks_of(await work(who, what))
-        assert {look.reason for look in looks.values()} == {None}
-        assert who._watches.open == 1
+    looks = looks_of(await work(who, msgspec.structs.replace(what, tickets=tickets)))
+    assert {look.width for look in looks.values()} == {1280}
+    assert {camera.sessions for camera in farm.cameras} == {1}
+    await who.end_watching()
+
+
+async def test_a_look_at_a_stream_that_stopped_looks_for_itself(
+    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the session is given up: what the camera says to a new one decides."""
+    who = looker(pool, QUICK)
+    await work(who, watched(farm, Depth.STREAM))
+    monkeypatch.setattr(continuous.Watcher, "picture_at", property(lambda _: 0.0))
+    looks = looks_of(await work(who, watched(farm, Depth.STREAM)))
+    assert all(look.reason is None and "connect" in look.timings_ms for look in looks.values())
+    assert {camera.sessions for camera in farm.cameras} == {1}
     await who.end_watching()
 
 
