@@ -18,7 +18,7 @@ from streamwatch.model.look import Depth
 
 LATE_SHARE: Final = 0.2  # of its interval: a look that begins later than that is late
 VERY_LATE_SHARE: Final = 0.4  # the grace bears half an interval; before that is used up no stream look is given away
-LATE_LEAST_S: Final = 1.0  # nothing is late by less, however short the interval: reports come every half second
+LATE_LEAST_S: Final = 3.0  # nothing is late by less, however short the interval: a machine hesitates now and then
 OVER_LOOKS: Final = 0.1  # of the looks late: more work than room. One sick recorder of a city is less
 MANY_LOOKS: Final = 0.5  # late: two steps at once
 OVER_ROUNDS: Final = 0.05  # of the rounds missed or not ended in their time

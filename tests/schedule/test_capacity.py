@@ -113,6 +113,20 @@ def test_streams_are_not_given_away_for_looks_that_come_within_the_grace() -> No
     assert streams.capacity.thinning == Thinning(1, 2)
 
 
+def test_short_intervals_bear_a_hesitation() -> None:
+    """At 5 s a fifth of the interval is one second: that alone is not too much work, three are."""
+    capacity = Capacity(Depth.PICTURE, 5)
+    seen = []
+    for period, lag_s in enumerate((0.0, 2.9, 3.1)):
+        capacity.turn(period * 20 * US)
+        for _ in range(10):
+            capacity.began(lag_s, 5)
+        capacity.turn((period + 1) * 20 * US)
+        seen.append(capacity.thinning.picture_every)
+
+    assert seen == [1, 1, 3]
+
+
 def test_rounds_that_do_not_end_thin_out_as_late_looks_do() -> None:
     """Looks that began in time and never ended are no capacity."""
     patrol = Patrol()
