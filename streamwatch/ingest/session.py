@@ -30,6 +30,7 @@ from streamwatch.wire.warm import Warm
 # Of the total deadline, for the first transport to bring a packet: of 20 s it leaves 13 for the other, which is a whole
 # conversation again and, with a "smart codec", up to 10 s until a keyframe.
 PATIENCE_SHARE: Final = 1 / 3
+AGAIN_S: Final = 0.5  # until a device that takes one connection at a time has seen that the warm look's is gone
 TICK_S: Final = 0.05  # nothing that becomes due is looked for more often
 
 
@@ -131,6 +132,7 @@ async def _talk(
     if tape is not None and ask.warm is not None:
         ask = replace(ask, warm=None)
     opened: Opened | None = None
+    dialled_again = False
     begun = clock.monotonic()
     guard = guard.for_look(ask.url)
     ends = begun + limits.total_s
@@ -157,6 +159,10 @@ async def _talk(
             else:
                 connection = await dialler.dial(conversation.url, made, dialler.within())
         except LookError as error:
+            if conversation.warm_held is False and error.reason is Reason.NET_REFUSED and not dialled_again:
+                dialled_again = True
+                await clock.sleep(AGAIN_S)
+                continue
             now = clock.monotonic()
             if tape is not None:
                 tape.failed(error, now)

@@ -17,7 +17,10 @@ from streamwatch.model.look import Depth, Transport
 from streamwatch.net.address import Guard
 from streamwatch.simulator.hostile.corpus import CORPUS
 from streamwatch.wire.ask import Ask
+from streamwatch.wire.sdp import VideoTrack
 from streamwatch.wire.warm import Warm, key_of
+from tests.wire.camera import reply
+from tests.wire.test_conversation import GOOD
 
 CACHE = Path(__file__).resolve().parents[2] / ".run" / "farm-cache"  # kept between runs
 CAMERAS = 18  # of one village: draws from all dialects
@@ -92,3 +95,37 @@ def test_a_camera_that_turned_hostile_is_told_as_by_a_full_look() -> None:
         late = reason in {Reason.NET_TIMEOUT, Reason.MEDIA_NO_KEYFRAME, Reason.MEDIA_NO_DATA}  # the look is short
         assert heard.warm_held or reason in CORPUS[name].deserves or late, name
     assert sum(heard.warm_held is False for heard in found.values()) > len(CHANGED) / 2
+
+
+async def test_a_device_that_takes_one_connection_at_a_time_is_dialled_again() -> None:
+    """It refuses the full look's connection as long as it has not seen that the warm one's is gone."""
+    ask = Ask("rtsp://127.0.0.1:1/live", Depth.STREAM)
+    servers: list[asyncio.Server] = []
+    dials = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dials.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(dials) == 1:
+            servers[0].close()
+            writer.write(reply(1, "455 Method Not Valid"))
+            await writer.drain()
+            await asyncio.sleep(0.1)
+            servers.append(await asyncio.start_server(serve, "127.0.0.1", port))
+        else:
+            writer.write(GOOD.options)
+            for part in (GOOD.describe, GOOD.setup, GOOD.play + GOOD.media):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(part)
+            await reader.read()
+        writer.close()
+
+    servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
+    port = servers[0].sockets[0].getsockname()[1]
+    ask = dataclasses.replace(ask, url=f"rtsp://127.0.0.1:{port}/live")
+    track = VideoTrack("h264", 96, 90_000, None)
+    heard = await hear(dataclasses.replace(ask, warm=Warm(key_of(ask), Transport.TCP, track, "/track1", "", "OPTIONS")))
+    for server in servers:
+        server.close()
+
+    assert (heard.failure, heard.warm_held) == (None, False)
+    assert [asked.split(b" ")[0] for asked in dials] == [b"SETUP", b"OPTIONS"]
