@@ -28,6 +28,7 @@ THINNING = tuple(f'streamwatch_patrol_thinning{{depth="{depth}"}}' for depth in 
 SAMPLE_S = 1.0  # of CPU, at least
 MEMORY_S = 5.0
 FIRST_LOOKS = 3  # intervals until every camera must have been seen
+WIDE = 4_000  # from so many cameras on the farm may listen once for all of them, and then refuses for none
 COST_S = 3.0  # the longest a look takes at the steps' limits below
 # fault -> the state of the stream dimension while it lasts; None: the stream stays up
 SHOWS = {
@@ -148,7 +149,8 @@ async def _strike(plan: Plan, running: RunningFarm) -> None:
     for number, code in enumerate(chosen):
         hold_s = rng.uniform(2, 3) * plan.interval_s if plan.full else 2.2 * plan.interval_s
         at_s = rng.uniform(0, last_s - hold_s)
-        fault = list(SHOWS)[number % len(SHOWS)]
+        faults = [fault for fault in SHOWS if plan.cameras < WIDE or fault != "refused"]
+        fault = faults[number % len(faults)]
         moments += [(at_s, code, fault), (at_s + hold_s, code, None)]
     begun = time.monotonic()
     async with httpx.AsyncClient(base_url=running.control, trust_env=False) as control:
