@@ -196,7 +196,10 @@ async def _talk(
     if tape is not None:
         tape.remarked(dialler.remarks)
     zero_us = clock.utc_us() - round(clock.monotonic() * US)
-    return heard_of(conversation, timings, parting_s, waited_s, dialler.remarks, zero_us, silent_s), opened
+    heard = heard_of(conversation, timings, parting_s, waited_s, dialler.remarks, zero_us, silent_s)
+    if opened is not None:
+        conversation.keyframe = None  # uvloop's transport keeps the protocol that it had, which keeps this
+    return heard, opened
 
 
 def _cnonce() -> str:
