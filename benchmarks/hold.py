@@ -35,7 +35,7 @@ class Plan:
 
     connections: int = 9_900
     cameras: int = 500
-    runs: int = 5
+    runs: int = 3
     rounds: int = 4
     connect_rounds: int = 4
     full: bool = True

@@ -53,6 +53,11 @@ class Bench:
         self._apart = apart
         self._lookers: dict[int, Looker] = {}
 
+    @property
+    def cameras(self) -> int:
+        """How many there are."""
+        return len(self._cameras)
+
     async def looks(self, depth: Depth, size: str, at_once: int, rounds: int, *, cold: bool = False) -> Pass:
         """Looks at every camera `rounds` times; `cold`: by a looker that remembers nothing of them.
 
@@ -86,8 +91,9 @@ class Bench:
         size_bytes = statistics.fmean(look.keyframe_bytes or 0 for look in seen)
         return Pass(len(seen), wall_s, spent, middle_ms, size_bytes)
 
-    async def hand_over_us(self, data: bytes, jobs: int) -> float:
-        """CPU microseconds a worker spends to take a job with this keyframe and to answer, without decoding it.
+    async def hand_over_us(self, data: bytes, jobs: int) -> tuple[float, float]:
+        """CPU microseconds to hand a keyframe to a worker and to take its answer: ours, and the worker's, which does
+        not decode it.
 
         Measured with jobs that name no codec: they are read and unpacked whole, and then refused.
         """
@@ -97,7 +103,8 @@ class Bench:
             result = await self._pool.score(job)
             if result.failure is None or result.failure.reason is not Reason.MEDIA_UNSUPPORTED_CODEC:
                 raise BenchmarkError(f"a job without a codec was answered with {result.failure}")
-        return meter.spent().others_s / jobs * 1e6
+        spent = meter.spent()
+        return spent.own_s / jobs * 1e6, spent.others_s / jobs * 1e6
 
     def _looker(self, at_once: int) -> Looker:
         if at_once not in self._lookers:

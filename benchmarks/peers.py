@@ -15,7 +15,7 @@ from benchmarks import floor, rivals
 from benchmarks.cameras import CAMERA, SIZES, FarmCamera, farm, keyframes
 from benchmarks.looking import Bench, bench
 from benchmarks.measure import CpuMeter, Result
-from benchmarks.probe import MANY, overhead
+from benchmarks.probe import ALONE, MANY, overhead
 from benchmarks.rivals import Runner, Took
 from streamwatch.model.look import Depth
 from streamwatch.wire.conversation import Keyframe
@@ -83,7 +83,7 @@ async def _run(plan: Plan, cache: Path) -> Result:
         rivals.field(plan.rivals) as (runners, notes),
     ):
         result.notes += notes + NOTES
-        frames = {size: await keyframes(running.cameras, size, floor.GROUPS) for size in plan.sizes}
+        frames = {size: await keyframes(running.cameras, size, plan.rounds) for size in plan.sizes}
         contest = _Contest(plan, result, ours, runners, frames, running.pid)
         contest.open_to = {name: list(running.cameras) for name in runners}
         await _warm_up(contest)
@@ -118,7 +118,7 @@ async def _ours(contest: _Contest, size: str) -> None:
     add(f"us.picture_{size}.cpu_ms", done.cpu_ms)
     add(f"us.picture_{size}.looks_per_s", done.looks / done.wall_s)
     add(f"us.picture_{size}.median_ms", done.median_ms)
-    await overhead(contest.result, contest.ours, size, done, frames)
+    await overhead(contest.result, contest.ours, size, size, done, frames)
     floor.sample(contest.result, size, frames)
 
 
@@ -182,6 +182,7 @@ NOTES = [
     "flatters them by the cost of a score. ffprobe shows no pictures at all.",
     "floor: the same cameras' keyframes, decoded in one thread, nothing else; decode by the product's decoder, plain "
     "by the library's defaults. score is what our measures cost on top.",
+    ALONE,
     "A quick run leaves out 360p and …_unprobed, and has one look of each slow peer, at 720p.",
     "Loopback, and the farm sends a keyframe at once on PLAY, in one write.",
 ]

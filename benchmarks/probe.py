@@ -97,7 +97,7 @@ async def _sample(result: Result, ours: Bench, plan: Plan, frames: dict[str, lis
             add(f"us.picture_{size}{suffix}.cpu_ms", picture.cpu_ms)
             _pace(result, f"us.picture_{size}{suffix}", picture)
             if at_once == MANY:
-                await overhead(result, ours, size, picture, frames[size])
+                await overhead(result, ours, size, size, picture, frames[size])
         if at_once == MANY:
             for size in plan.sizes:
                 cold = await ours.looks(Depth.STREAM, size, at_once, 1, cold=True)
@@ -112,19 +112,22 @@ async def _other(result: Result, ours: Bench, size: str, other: str, plan: Plan,
     result.samples.add(f"us.stream_{name}.cpu_ms", stream.cpu_ms)
     picture = await ours.looks(Depth.PICTURE, size, MANY, rounds)
     result.samples.add(f"us.picture_{name}.cpu_ms", picture.cpu_ms)
-    await overhead(result, ours, name, picture, frames)
+    await overhead(result, ours, size, name, picture, frames)
     floor.sample(result, name, frames)
 
 
-async def overhead(result: Result, ours: Bench, size: str, picture: Pass, frames: list[Keyframe]) -> None:
+async def overhead(result: Result, ours: Bench, size: str, figure: str, picture: Pass, frames: list[Keyframe]) -> None:
     """All of a picture look but decoding and scoring, both halves measured: the looker's process, and what a worker
-    does around its picture."""
+    does around its picture. And the same work alone: a stream look, and a keyframe handed over, nothing decoding."""
+    add = result.samples.add
     middle = sorted(frames, key=lambda frame: len(frame.data))[len(frames) // 2]
-    worker_us = await ours.hand_over_us(middle.data, max(50, picture.looks // 2))
+    handing_us, worker_us = await ours.hand_over_us(middle.data, max(50, picture.looks // 2))
     looker_us = picture.spent.own_s / picture.looks * 1e6
-    result.samples.add(f"look_overhead_us_{size}", looker_us + worker_us)
-    result.samples.add(f"us.picture_{size}.looker_us", looker_us)
-    result.samples.add(f"us.picture_{size}.worker_us", worker_us)
+    add(f"look_overhead_us_{figure}", looker_us + worker_us)
+    add(f"us.picture_{figure}.looker_us", looker_us)
+    add(f"us.picture_{figure}.worker_us", worker_us)
+    stream = await ours.looks(Depth.STREAM, size, MANY, max(1, picture.looks // ours.cameras))
+    add(f"look_overhead_alone_us_{figure}", stream.cpu_ms * 1000 + handing_us + worker_us)
 
 
 def _pace(result: Result, name: str, done: Pass) -> None:
@@ -132,6 +135,11 @@ def _pace(result: Result, name: str, done: Pass) -> None:
     result.samples.add(f"{name}.median_ms", done.median_ms)
 
 
+ALONE = (
+    "look_overhead_us is measured while decoders share the cores and the looker wakes for every step of a look, to "
+    "cold caches; look_overhead_alone_us is the same work with nothing decoding and the next look always ready: a "
+    "stream look, and its keyframe handed to a decoder that refuses it."
+)
 NOTES = [
     f"Without a suffix {MANY} looks at once, with .c1 one at a time; median_ms is a look's own duration. Looks are "
     "warm: the looker knows the cameras; with .cold it sees each of them for the first time.",
@@ -140,6 +148,7 @@ NOTES = [
     "Loopback: part of the work to receive is done in the sender's context, and the farm sends a keyframe at once on "
     "PLAY. On a network the part without decoding costs more, and a look waits for the next keyframe.",
     "CPU is user and system of the looker's process and its decoders; the farm has a process of its own, not counted.",
+    ALONE,
     "look_overhead_us is looker_us (the looker's process, all of it) and worker_us (what a decoder does around its "
     "picture: it takes the job and answers, measured with jobs that it refuses; packing a full result is not in it).",
     "floor: the same cameras' keyframes, decoded in one thread by the product's decoder, nothing else.",
