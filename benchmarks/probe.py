@@ -38,7 +38,7 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(cameras=16, villages=8, runs=3, rounds=3, full=False)
+QUICK = Plan(cameras=12, villages=6, runs=3, rounds=3, full=False)
 OTHERS = {
     "large": Pictures(qp=22),  # keyframes of about 150 KB at 720p and 250 KB at 1080p: a camera that saves nothing
     "paced": Pictures(paced=True),  # a packet a write: more reads for the same bytes
@@ -66,7 +66,7 @@ async def _run(plan: Plan, cache: Path) -> Result:
             name: await stack.enter_async_context(bench(running.cameras, *apart)) for name, running in farms.items()
         }
         frames = {
-            name: {size: await keyframes(running.cameras, size, floor.GROUPS) for size in sizes[name]}
+            name: {size: await keyframes(running.cameras, size, min(plan.rounds, floor.GROUPS)) for size in sizes[name]}
             for name, running in farms.items()
         }
         for name, some in sizes.items():
