@@ -177,6 +177,7 @@ class Connection(asyncio.Protocol):
         self._take(data[:TURN_BYTES])
         transport = self._transport
         if self.over or transport is None or transport.is_closing():
+            self._leave(data[TURN_BYTES:])
             return
         self._waiting = data[TURN_BYTES:]
         transport.pause_reading()
@@ -365,6 +366,11 @@ class Connection(asyncio.Protocol):
         self._said_farewell = True
         return opened
 
+    def _leave(self, data: bytes) -> None:
+        """What was read behind the end is for who goes on here."""
+        if data and self._keep and self.over and not self._said_farewell:
+            self._conversation.leg.parser.receive(data)
+
     @property
     def parts_at_once(self) -> bool:
         """Whether nothing is waited for after the farewell."""
@@ -401,6 +407,8 @@ class Connection(asyncio.Protocol):
             self._send(self._conversation.farewell())
 
     def _hear_farewell(self, data: bytes) -> None:
+        if self._parting is None:
+            self._leave(data)
         if self._parting is None or self._parting.done():
             return
         self._send(self._conversation.receive(data, self._clock.monotonic()))

@@ -20,13 +20,14 @@ from streamwatch.ingest.connection import Opened
 from streamwatch.model.report import Ticket
 from streamwatch.wire.idle import Idle
 from streamwatch.wire.leg import Leg
-from streamwatch.wire.rtsp import Closed, Response
+from streamwatch.wire.rtsp import Closed, Response, protocol_error
 from streamwatch.wire.url import parse_address
 
 ANSWER_S: Final = 3.0  # to OPTIONS: what is lost on the way was sent again four times by then
 ANSWER_SHARE: Final = 1 / 3  # or so much of the look's deadline, where that is less: the rest is for a new connection
 SWEEP_S: Final = 0.25  # one that does not answer is seen so late
 REST_S: Final = 86_400.0  # of a device that closes what nobody uses: a firmware or a setting may have changed by then
+MAX_LET_GO: Final = 64  # messages before the answer to our farewell: media is none, and keepalives are few
 MAX_RESTING: Final = 200_000  # cameras, 100 bytes each: as many as one looker has
 
 Told = Callable[["Held", LookError | None], None]  # None: it answered
@@ -36,7 +37,7 @@ class Held(asyncio.Protocol):
     """One connection in which nothing plays; `HeldConnections` has it."""
 
     __slots__ = (
-        "_idle", "_leg", "_owner", "_told", "_transport",
+        "_idle", "_leg", "_let_go", "_owner", "_told", "_transport",
         "answers", "asked_until", "camera", "group", "host", "key", "server", "url",
     )  # fmt: skip
 
@@ -52,6 +53,7 @@ class Held(asyncio.Protocol):
         self._told: Told | None = None
         self._leg: Leg | None = opened.leg  # until the device has answered our farewell
         self._idle: Idle | None = None
+        self._let_go = 0
 
     def begin(self) -> None:
         """Ends the session, if there is one."""
@@ -119,6 +121,9 @@ class Held(asyncio.Protocol):
                 if isinstance(event, Closed):
                     self.eof_received()
                     return
+                self._let_go += 1
+                if self._let_go > MAX_LET_GO:
+                    raise protocol_error(f"more than {MAX_LET_GO} messages before the answer to TEARDOWN")
                 if isinstance(event, Response) and leg.exchange.answers_farewell(event) is not None:
                     if event.status == 401 or not leg.parser.is_empty:
                         self.eof_received()  # a session that goes on is ended by closing

@@ -10,8 +10,8 @@ import re
 from typing import Final
 
 from streamwatch.errors import LookError, Reason
-from streamwatch.wire.exchange import MAX_SERVER_REQUESTS, answer_to
-from streamwatch.wire.rtsp import Closed, Request, RtspParser, protocol_error
+from streamwatch.wire.exchange import MAX_SERVER_REQUESTS, MAX_STRAY_REPLIES, answer_to
+from streamwatch.wire.rtsp import Closed, Request, Response, RtspParser, protocol_error
 
 MAX_PASSING: Final = 1024  # bytes of an answer that is read in passing; most have 100 to 300
 _PLAIN = re.compile(rb"RTSP/1\.0 [2-6][0-9]{2}(?: [^\x00-\x1f]*)?\r\n(?:[A-Za-z-]{1,64}:[^\x00-\x1f]*\r\n)*\r\n")
@@ -20,7 +20,7 @@ _PLAIN = re.compile(rb"RTSP/1\.0 [2-6][0-9]{2}(?: [^\x00-\x1f]*)?\r\n(?:[A-Za-z-
 class Idle:
     """The questions of one connection, one at a time. `sequence` is the latest CSeq that was used in it."""
 
-    __slots__ = ("_asked", "_head", "_parser", "_served", "_tail", "sequence")
+    __slots__ = ("_asked", "_head", "_parser", "_served", "_strays", "_tail", "sequence")
 
     def __init__(self, url: str, user_agent: str, sequence: int = 0, *, session: str | None = None) -> None:
         self.sequence = sequence
@@ -29,11 +29,12 @@ class Idle:
         self._tail = f"\r\nUser-Agent: {user_agent}{named}\r\n\r\n".encode("latin-1")
         self._asked = False
         self._parser: RtspParser | None = None  # while something odd is being read
-        self._served = 0
+        self._served = self._strays = 0  # since the latest question: a connection is held for days
 
     def ask(self) -> bytes:
         """A question to send. The one before needs no answer any more."""
         self._asked = True
+        self._served = self._strays = 0
         self.sequence += 1
         return b"%b%d%b" % (self._head, self.sequence, self._tail)
 
@@ -69,10 +70,14 @@ class Idle:
                 if self._served > MAX_SERVER_REQUESTS:
                     raise protocol_error(f"more than {MAX_SERVER_REQUESTS} requests from the device")
                 out.append(answer_to(event))
-            elif not isinstance(event, tuple) and event.status >= 200:
+            elif isinstance(event, Response):
                 stated = event.headers.get("CSeq")
-                if self._asked and stated in {None, "0", str(self.sequence)}:
+                if self._asked and event.status >= 200 and stated in {None, "0", str(self.sequence)}:
                     self._asked, answered = False, True
+                    continue
+                self._strays += 1
+                if self._strays > MAX_STRAY_REPLIES:
+                    raise protocol_error(f"more than {MAX_STRAY_REPLIES} replies to nothing that we asked")
         if parser.is_empty:
             self._parser = None
         return answered, b"".join(out)

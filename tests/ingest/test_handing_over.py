@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
+
 from streamwatch.clock import SystemClock
+from streamwatch.errors import LookError
 from streamwatch.ingest.connection import Opened
 from streamwatch.ingest.session import Limits, open_session
 from streamwatch.model.look import Depth
 from streamwatch.net.address import Guard
 from streamwatch.wire.conversation import Ask
+from streamwatch.wire.exchange import MAX_SERVER_REQUESTS, MAX_STRAY_REPLIES
 from streamwatch.wire.idle import Idle
 from streamwatch.wire.rtsp import Closed, Event, Interleaved, Response
 from tests.ingest.test_session import device
@@ -122,3 +126,73 @@ async def test_what_failed_is_not_handed_over() -> None:
         heard, opened = await open_session(Ask(url, Depth.STREAM), Limits(), clock=SystemClock(), guard=Guard())
 
     assert heard.failure is not None and opened is None
+
+
+async def test_no_packet_is_lost_behind_a_keyframe_in_a_large_read() -> None:
+    """A flood is taken piece by piece: what was read behind the piece that ended the look goes on, too."""
+    keyframe = packetise(encode(320, 240, pictures=1), mtu=600)
+    junk = [packet[:12] + b"\x0c" + bytes(1100) for packet in rtps(200)]  # filler: 220 KB that end nothing
+    packets = [*junk, *renumbered(keyframe, 200), *renumbered(junk, 200 + len(keyframe))]
+    told = script(packets)
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for part in (told.options, told.describe, told.setup, told.play + told.media):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(part)
+        await reader.read()
+
+    async with device(flood) as url, asyncio.timeout(10):
+        heard, opened = await open_session(Ask(url, Depth.STREAM), Limits(), clock=SystemClock(), guard=Guard())
+        assert heard.keyframe is not None and opened is not None
+        taker = Taker(opened)
+        opened.transport.set_protocol(taker)
+        taker.read()
+        opened.transport.resume_reading()
+        while not taker.seen or number(taker.seen[-1]) != number(packets[-1]):
+            await asyncio.sleep(0.01)
+        opened.transport.close()
+
+    numbers = [number(event) for event in taker.seen]
+    assert numbers == list(range(numbers[0], len(packets)))
+
+
+def rtps(count: int) -> list[bytes]:
+    """Headers of so many packets."""
+    return renumbered([PACKETS[0]] * count, 0)
+
+
+def renumbered(packets: list[bytes], first: int) -> list[bytes]:
+    """The same packets with numbers in a row."""
+    return [packet[:2] + (first + at).to_bytes(2) + packet[4:] for at, packet in enumerate(packets)]
+
+
+def number(what: Event | bytes) -> int:
+    """A packet's."""
+    data = what.payload if isinstance(what, Interleaved) else what
+    assert isinstance(data, bytes)
+    return int.from_bytes(data[2:4])
+
+
+def test_answers_to_nothing_end_an_idle_connection() -> None:
+    """Sixteen between two questions; a device that sends more is one that nobody asks any more."""
+    idle = Idle("rtsp://h/a", "streamwatch")
+    for _ in range(3):
+        sequence = idle.sequence + 1
+        idle.ask()
+        assert idle.receive(reply(sequence)) == (True, b"")
+        for _ in range(MAX_STRAY_REPLIES):
+            assert idle.receive(reply(sequence)) == (False, b"")
+    with pytest.raises(LookError, match="replies to nothing"):
+        idle.receive(reply(sequence))
+
+
+def test_a_device_may_ask_in_an_idle_connection_for_days() -> None:
+    """Its requests are bounded between two questions, not in all."""
+    idle = Idle("rtsp://h/a", "streamwatch")
+    asks = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+    for _ in range(3):
+        idle.ask()
+        for _ in range(MAX_SERVER_REQUESTS):
+            assert idle.receive(asks)[1].startswith(b"RTSP/1.0 200")
+    with pytest.raises(LookError, match="requests from the device"):
+        idle.receive(asks)
