@@ -11,7 +11,7 @@ import structlog
 
 from streamwatch.clock import Clock
 from streamwatch.service.absorb import Absorbed
-from streamwatch.service.holding import HOLD_S, Holding
+from streamwatch.service.holding import HOLD_S, Holding, RoundKey, key_of
 from streamwatch.store.handles import StoreError, Writer, is_passing
 from streamwatch.store.timeline import Batch, RoundLook, write_batch
 
@@ -32,23 +32,51 @@ class Committer:
     async def commit(self, absorbed: Absorbed, now_us: int) -> None:
         """Returns when all of it is on disk but the lines of rounds that go on (`holding.py`).
 
-        Raises what no waiting can mend: rows that the store refuses.
+        Raises what no waiting can mend: rows that the store refuses. Lines that are refused cost neither what was
+        absorbed, which may be of another round, nor each other: they are dropped, and the log says which.
         """
         self._holding.add(absorbed.lines, absorbed.ended, now_us)
-        await self._write(batch_of(absorbed, self._holding.ripe(now_us), now_us))
+        lines = self._holding.ripe(now_us)
+        try:
+            await self._written(batch_of(absorbed, lines, now_us), lines)
+        except Exception:
+            if not lines:
+                raise
+            await self._write_apart(lines, now_us)
+            await self._write(batch_of(absorbed, (), now_us))
 
     async def write_held(self, now_us: int, *, everything: bool = False) -> None:
-        """Writes the lines that waited long enough, or all of them."""
-        await self._write(Batch(learned_us=now_us, rounds=self._holding.ripe(now_us, everything=everything)))
+        """Writes the lines that waited long enough, or all of them; drops those that the store refuses."""
+        lines = self._holding.ripe(now_us, everything=everything)
+        try:
+            await self._written(Batch(learned_us=now_us, rounds=lines), lines)
+        except Exception:  # noqa: BLE001 - told by each round that is refused
+            await self._write_apart(lines, now_us)
 
     async def write_held_forever(self, clock: Clock) -> None:
         """Lets no line wait for another Report to come."""
         while True:
             await asyncio.sleep(HOLD_S / 2)
+            await self.write_held(clock.utc_us())
+
+    async def _written(self, batch: Batch, lines: Sequence[RoundLook]) -> None:
+        """Writes `batch`; where that is broken off, by an end of the service, its lines are held again."""
+        try:
+            await self._write(batch)
+        except asyncio.CancelledError:
+            self._holding.take_back(lines, batch.learned_us)
+            raise
+
+    async def _write_apart(self, lines: Sequence[RoundLook], now_us: int) -> None:
+        """Each round of a village by itself: one that is refused costs no other."""
+        by_round: dict[RoundKey, list[RoundLook]] = {}
+        for line in lines:
+            by_round.setdefault(key_of(line), []).append(line)
+        for key, some in by_round.items():
             try:
-                await self.write_held(clock.utc_us())
-            except StoreError:
-                log.exception("store.lines_refused")
+                await self._written(Batch(learned_us=now_us, rounds=some), some)
+            except Exception:
+                log.exception("store.lines_refused", village=key.village, depth=key.depth, looks=len(some))
 
     async def _write(self, batch: Batch) -> None:
         if not (batch.segments or batch.standings or batch.observations or batch.rounds):

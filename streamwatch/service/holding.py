@@ -25,6 +25,11 @@ class RoundKey(NamedTuple):
     vantage: str
 
 
+def key_of(line: RoundLook) -> RoundKey:
+    """Which round that line is of."""
+    return RoundKey(line.village, line.depth.value, line.vantage)
+
+
 class Holding:
     """Lines by village, depth and looker, in the order in which they came."""
 
@@ -43,15 +48,19 @@ class Holding:
         lines = list(lines)
         for line in lines:
             half_s_of(line.due_us, line.camera, line.started_us)
+        self.take_back(lines, now_us)
+        self._ended.update(key for key in ended if key in self._held)
+
+    def take_back(self, lines: Iterable[RoundLook], now_us: int) -> None:
+        """Holds lines that came out of `ripe`, or were looked at by `add`, and are not written."""
         for line in lines:
-            key = RoundKey(line.village, line.depth.value, line.vantage)
+            key = key_of(line)
             held = self._held.get(key)
             if held is None:
                 held = self._held[key] = []
                 self._since_us[key] = now_us
             held.append(line)
-        self._looks += len(lines)
-        self._ended.update(key for key in ended if key in self._held)
+            self._looks += 1
 
     def ripe(self, now_us: int, *, everything: bool = False) -> list[RoundLook]:
         """Lines that are to be written now; they are held no longer."""
