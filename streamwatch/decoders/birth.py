@@ -38,9 +38,16 @@ class Zygote:
     @classmethod
     async def open(cls, *, max_pixels: int, headroom_bytes: int, jail_required: bool) -> Zygote:
         """Starts one and waits until it has loaded everything. Raises WorkerLost."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            raise WorkerLost(f"there is no socket for the decoder zygote ({error.strerror})") from error
         with theirs:
-            process = _start(theirs.fileno(), max_pixels, headroom_bytes, jail_required=jail_required)
+            try:
+                process = _start(theirs.fileno(), max_pixels, headroom_bytes, jail_required=jail_required)
+            except OSError as error:
+                ours.close()
+                raise WorkerLost(f"the decoder zygote cannot be started ({error.strerror})") from error
         ours.settimeout(0)
         found = cls(process, ours)
         asyncio.get_running_loop().add_reader(ours.fileno(), found._readable)
@@ -65,7 +72,11 @@ class Zygote:
             slot = Slot()
         except OSError as error:
             raise WorkerLost(f"there is no memory for its keyframes ({error.strerror})") from error
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            slot.close()
+            raise WorkerLost(f"there is no socket for it ({error.strerror})") from error
         ours.settimeout(0)
         worker = Worker(ours, slot)
         ticket = next(self._tickets)

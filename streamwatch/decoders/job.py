@@ -36,7 +36,7 @@ class DecodeJob(msgspec.Struct, frozen=True):
     JPEG file, at most 4 MiB. `codec` is h264, h265 or mjpeg. `previous` is the fingerprint of the look before, or None.
     `at_us` is the start of this look. `stream` is any number that tells this stream from others: one that costs decoder
     after decoder is left alone for a while. With `snapshot` the picture itself comes back too, small, as JPEG, black
-    where `masks` are (at most MAX_MASKS).
+    where `masks` are; with more than MAX_MASKS of them none does.
     """
 
     codec: str

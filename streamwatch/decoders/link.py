@@ -103,8 +103,10 @@ class Worker:
         Only for a worker that answered all that it was given before.
         """
         self._slot.put(job.data)
-        told = SlotJob(job.codec, len(job.data), job.previous, job.at_us, job.snapshot, job.masks[:MAX_MASKS])
-        limit = MAX_REPLY_BYTES + MAX_SNAPSHOT_BYTES if job.snapshot else MAX_REPLY_BYTES
+        snapshot = job.snapshot and len(job.masks) <= MAX_MASKS  # no picture rather than one with something unmasked
+        masks = job.masks if snapshot else ()
+        told = SlotJob(job.codec, len(job.data), job.previous, job.at_us, snapshot, masks)
+        limit = MAX_REPLY_BYTES + MAX_SNAPSHOT_BYTES if snapshot else MAX_REPLY_BYTES
         self._ask(framed(told), limit, decode_result, answered)
 
     async def exchange_file(self, job: FileJob, source: Source) -> tuple[tuple[Frame, ...], FileDone]:

@@ -237,8 +237,10 @@ class DecoderPool:
         except asyncio.CancelledError:
             if entry in self._waiting:
                 self._waiting.remove(entry)
-            elif job is None and not entry.done.cancelled():  # it has a worker that nobody wants any more
-                self._free(entry.done.result())
+            elif job is None and not entry.done.cancelled():  # it may have a worker that nobody wants any more
+                place = next((place for place in self._places if place.entry is entry), None)
+                if place is not None and place.worker is not None and place.worker.lost is None:
+                    self._free(place)
             raise
 
     def _begin(self, place: _Place, entry: _Entry) -> None:

@@ -68,17 +68,21 @@ def _encoded(frame: VideoFrame, quality: int) -> bytes:
 
 
 def _blacken(frame: VideoFrame, mask: Mask) -> None:
-    """Black in every plane, in whole samples: a chroma sample that the mask touches is black altogether."""
+    """Black in every plane, in whole samples: a chroma sample that the mask's luma touches is black altogether."""
     left, top, right, bottom = mask
+    (left, right), (top, bottom) = sorted((left, right)), sorted((top, bottom))  # drawn from any corner
+    begin, end = _down(left, frame.width), _up(right, frame.width)
+    first, last = _down(top, frame.height), _up(bottom, frame.height)
     deep = frame.format.name in TEN_BIT_FORMATS
     for number, plane in enumerate(frame.planes):
         rows = np.frombuffer(cast("Any", plane), np.uint8).reshape(-1, plane.line_size)
         samples = rows.view("<u2") if deep else rows
         wide = plane.width * (2 if number == 1 and len(frame.planes) == 2 else 1)  # NV12: two samples a pixel
         step = wide // plane.width
-        columns = slice(_down(left, plane.width) * step, _up(right, plane.width) * step)
+        across, down = -(-frame.width // plane.width), -(-frame.height // plane.height)  # luma samples to one of it
+        columns = slice(begin // across * step, -(-end // across) * step)
         grey = 512 if deep else 128
-        samples[_down(top, plane.height) : _up(bottom, plane.height), columns] = grey if number else 0
+        samples[first // down : -(-last // down), columns] = grey if number else 0
 
 
 def _down(share: float, size: int) -> int:

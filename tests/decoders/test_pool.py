@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import platform
 import signal
@@ -18,7 +19,7 @@ import pytest
 import uvloop
 
 from streamwatch.decoders import jail, pool
-from streamwatch.decoders.job import MAX_KEYFRAME_BYTES, DecodeJob, DecodeResult
+from streamwatch.decoders.job import MAX_KEYFRAME_BYTES, MAX_MASKS, DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Reason
 from tests.decoders.streams import bomb, keyframe, noisy, street
@@ -444,3 +445,50 @@ def test_start_and_score_run_on_uvloop() -> None:
         return [reason_of(first), reason_of(second)]
 
     assert uvloop.run(main()) == [None, Reason.MEDIA_BROKEN]
+
+
+async def test_more_masks_than_fit_give_no_picture(one: DecoderPool) -> None:
+    """None at all rather than one that shows what the last mask was to hide; it is scored all the same."""
+    masks = ((0.0, 0.0, 0.1, 0.1),) * MAX_MASKS
+    few = await one.score(DecodeJob("h264", GOOD, None, 0, snapshot=True, masks=masks))
+    many = await one.score(DecodeJob("h264", GOOD, None, 0, snapshot=True, masks=(*masks, masks[0])))
+
+    assert few.snapshot is not None
+    assert many.snapshot is None and many.failure is None and many.measures
+
+
+async def test_a_worker_is_made_once_there_are_descriptors_again(
+    one: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no socket could be had for a new one, it is tried again: the place does not stay empty for ever."""
+    lost = pid_of(one)
+    with monkeypatch.context() as patch:
+
+        def none_left(*_args: object) -> None:
+            raise OSError(errno.EMFILE, "too many open files")
+
+        patch.setattr("streamwatch.decoders.birth.socket.socketpair", none_left)
+        os.kill(lost, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while "no socket" not in one.status().detail:
+                await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        await until_alive(one, other_than=lost)
+
+    assert reason_of(await one.score(job())) is None
+
+
+async def test_a_file_that_is_given_up_as_its_worker_dies_gives_nobody_a_dead_one(one: DecoderPool) -> None:
+    """Cancelled in the turn of the loop in which it got its place and the worker was lost."""
+    waiting = asyncio.create_task(one._queued(None, time.monotonic() + 10, pool._file_failed))
+    await asyncio.sleep(0)
+    place, lost = one._places[0], pid_of(one)
+    assert place.worker is not None
+    place.worker.lose("for this test")
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert one._idle == []
+    async with asyncio.timeout(10):
+        await until_alive(one, other_than=lost)
+
+    assert reason_of(await one.score(job())) is None

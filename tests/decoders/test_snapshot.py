@@ -101,3 +101,25 @@ def test_noise_is_taken_coarser_until_it_fits(monkeypatch: pytest.MonkeyPatch) -
     assert coarser is not None and len(coarser) < len(finest)
     monkeypatch.setattr(snapshot, "MAX_SNAPSHOT_BYTES", 100)
     assert snapshot_of(codecs.decode("h264", noise).frame, ()) is None
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "nv12", "yuv422p"])
+def test_no_colour_is_left_of_a_masked_sample_of_an_odd_picture(pix_fmt: str) -> None:
+    """47x35, masked from each column and row on: the chroma of each masked luma sample is grey."""
+    for first in range(47):
+        frame = white(47, 35, pix_fmt)
+        for plane in frame.planes[1:]:
+            plane.update(np.full(plane.buffer_size, 200, np.uint8).tobytes())
+        edge = (first + 0.99) / 47
+        snapshot_of(frame, ((edge, edge, 1.0, 1.0),))
+        plane = frame.planes[1]
+        wide = 2 if pix_fmt == "nv12" else 1
+        chroma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width * wide : wide]
+        down = -(-35 // plane.height)
+        assert (chroma[math.floor(edge * 35) // down :, first // 2 :] == 128).all(), first
+
+
+def test_a_mask_may_be_drawn_from_any_corner() -> None:
+    """Right before left hides the same as left before right."""
+    found = levels(snapshot_of(white(64, 64), ((0.75, 0.75, 0.25, 0.25),)))
+    assert found[20:44, 20:44].max() < 8
