@@ -42,6 +42,18 @@ async def test_ready_only_while_everything_is(world: World) -> None:
         assert [part["name"] for part in silent.json()["parts"] if not part["ready"]] == ["pulse"]
 
 
+async def test_a_patrol_that_is_thinned_is_told_and_stays_in_reach(world: World) -> None:
+    """200 with the part not ready and its detail: no balancer may take the page away because looks are less deep."""
+    world.tell(*live(*STOOD), parts=(Part("store", True), Part("patrol", False, "more work than room")))
+    async with world.client("metrics.all") as client:
+        answer = await client.get("/readyz")
+        found = samples((await client.get("/metrics")).text)
+
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    assert {"name": "patrol", "ready": False, "detail": "more work than room"} in answer.json()["parts"]
+    assert found["streamwatch_ready", ("patrol",)] == 0
+
+
 async def test_not_ready_before_the_service_was_heard_or_without_a_database(world: World) -> None:
     """A fresh process, and one whose database cannot be read, are alive but not ready."""
     status, world.view.status = world.view.status, None

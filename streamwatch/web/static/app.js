@@ -77,7 +77,7 @@ async function refresh() {
 
 function serviceText(now) {
   if (!now.connected) return t("page.not_connected");
-  if (now.ready) return null;
+  if (now.ready && now.parts.every((part) => part.ready)) return null; // a thinned patrol is told, and is ready
   return t("page.not_ready", { parts: now.parts.filter((part) => !part.ready).map((part) => part.detail || part.name).join("; ") });
 }
 
