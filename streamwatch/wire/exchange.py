@@ -139,6 +139,10 @@ class Exchange:
         """A session that is watched goes on for months: what a device may send too much of is counted anew."""
         self._strays = self._server_requests = 0
 
+    def proven(self) -> None:
+        """An answer of ours was taken: that of a nonce that runs out later is no wrong password before."""
+        self._auth.refusals = 0
+
     def put(self, data: bytes) -> None:
         """Bytes that are no message: a packet of a channel."""
         self._out.append(data)

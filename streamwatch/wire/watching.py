@@ -198,6 +198,8 @@ class Watching:
                 self.parted = True
             else:
                 self.leg.kept_alive(event, request)
+                if event.status == 200 and request.answers:
+                    self.leg.exchange.proven()
         elif isinstance(event, Closed):
             where = "" if event.clean else " in the middle of a message"
             self.over = LookError(Reason.NET_RESET, f"the peer closed the connection{where}")

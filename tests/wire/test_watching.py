@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from streamwatch.errors import Reason
 from streamwatch.model.look import Depth
+from streamwatch.model.report import Credentials
 from streamwatch.wire import tally
 from streamwatch.wire.conversation import Ask, Conversation
 from streamwatch.wire.rtp import Order, SequenceTracker, parse_rtp
@@ -304,6 +305,29 @@ def test_keepalives_go_on_and_their_answers_are_taken() -> None:
 
     assert watching.over is None
     assert asked > 10 and answered == 200
+
+
+def test_a_nonce_that_runs_out_again_and_again_ends_no_keepalives() -> None:
+    """Each answer that is taken proves the password; two in a row that are not are the last."""
+    watching = opened(GOOD.media)
+    watching.leg.exchange._auth._credentials = Credentials("u", "p")
+    now = 40.0
+
+    def told(status: str, *headers: str) -> bytes:
+        shared = bytearray(reply(watching.leg.exchange.sequence, status, *headers))
+        return watching.receive(shared, 0, len(shared), now) or b""
+
+    for turn in range(6):
+        while not watching.leg.exchange._pending:
+            now = max(now + 1, watching.due)
+            watching.tick(now)
+        stale = f'WWW-Authenticate: Digest realm="r", nonce="n{turn}", stale=TRUE'
+        assert f'nonce="n{turn}"'.encode() in told("401 Unauthorized", stale)
+        assert told("200 OK") == b""
+        now += 40
+    watching.tick(now := max(now, watching.due))
+    assert told("401 Unauthorized", 'WWW-Authenticate: Digest realm="r", nonce="x"') != b""
+    assert told("401 Unauthorized", 'WWW-Authenticate: Digest realm="r", nonce="y"') == b""
 
 
 @pytest.mark.parametrize(
