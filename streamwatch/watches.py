@@ -181,7 +181,7 @@ class Watches:
             self._asked(watch, ticket, depth, now)
         watch.places, watch.heard, watch.opened_at, watch.picture = places, replace(heard, keyframe=None), now, None
         lost_at, watch.picture_at = watch.picture_at, 0.0
-        watch.watcher = Watcher(
+        watcher = watch.watcher = Watcher(
             opened,
             self._clock,
             every_s=self._keyframe_s if depth is Depth.PICTURE else None,
@@ -192,6 +192,8 @@ class Watches:
         )
         if lost_at:
             watch.seen = replace(watch.seen, longest_gap_s=max(watch.seen.longest_gap_s, now - lost_at))
+        if watcher.over:  # by what was read before it began: `_ended` came before it was there to be booked
+            self._book(watch)
         return heard
 
     def sessions_at(self, ticket: Ticket) -> int:

@@ -10,13 +10,14 @@ import pytest
 
 from streamwatch import watches as watches_module
 from streamwatch.decoders.pool import DecoderPool
-from streamwatch.errors import Reason
+from streamwatch.errors import LookError, Reason
 from streamwatch.ingest import continuous
 from streamwatch.looker import Looker, LookerPolicy
 from streamwatch.model.look import Depth, Look
 from streamwatch.model.report import Round
 from streamwatch.quality.streams import STREAM_MEASURES
 from streamwatch.simulator.farm import Farm, FarmPlan
+from streamwatch.wire.watching import Watching
 from tests.test_looker import CACHE, looker, looks_of, order, pool, work
 
 __all__ = ["pool"]
@@ -245,3 +246,24 @@ async def test_who_is_not_asked_for_any_more_is_let_go(
 def test_every_measure_has_its_row() -> None:
     """Names as in the table, in its order."""
     assert list(STREAM_MEASURES) == ["loss_percent", "bitrate_kbps", "frame_rate", "keyframe_interval_s", "stall_s"]
+
+
+async def test_a_session_that_ends_as_it_is_taken_over_is_opened_again(
+    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read behind the keyframe may end it: no look is answered by what is over."""
+    monkeypatch.setattr(watches_module, "FIRST_RETRY_S", 0.05)
+    who = looker(pool, QUICK)
+    go_on = Watching.go_on
+
+    def ends(watching: Watching, now: float) -> bytes:
+        watching.over = LookError(Reason.RTSP_PROTOCOL, "nonsense")
+        return go_on(watching, now)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Watching, "go_on", ends)
+        await work(who, watched(farm, Depth.STREAM))
+    assert all(watch.watcher is None for watch in who._watches._watches.values())
+    await until(lambda: who._watches.open == 3)
+    await who.end_watching()
+    assert not who._watches._held
