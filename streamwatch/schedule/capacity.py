@@ -153,6 +153,10 @@ class Capacity:
         self._now.rounds += rounds
         self._now.missed += rounds
 
+    def pause(self) -> None:
+        """Forgets the period so far, whose end proves nothing."""
+        self._now, self._ends_us = _Period(), None
+
     def turn(self, now_us: int) -> bool:
         """Closes the period where it is over; whether another thinning is in force from now on."""
         if self._ends_us is None:

@@ -149,6 +149,11 @@ class Planner:
         self._outstanding.forget()
         self._confirming.clear()
 
+    def stalled(self) -> None:
+        """Nothing can be written, so no round ends: that is no question of capacity, and thins out no patrol."""
+        self._outstanding.forget()
+        self.capacity.pause()
+
     def confirm(self, camera: int, attempt: int, now_us: int) -> bool:
         """A bad look, the patrol's (attempt 0) or a confirming one, wants the next confirming look.
 

@@ -145,6 +145,8 @@ class Service:
         while True:
             now_us = self.clock.utc_us()
             thinning = self.planner.capacity.thinning
+            if self._committer.error is not None:
+                self.planner.stalled()
             orders = self.planner.due(now_us)
             if self.planner.capacity.thinning != thinning:
                 self._tell_thinning()
@@ -217,7 +219,11 @@ class Service:
     def _follow_up(self, judged: Judged, now_us: int) -> None:
         """The one backward edge: outcomes shape the plan, and a visit hears its answer."""
         look = judged.attributed.look
-        self.latest[look.camera] = judged
+        waiting = self._visits.get(look.order or "")
+        shown = self.latest.get(look.camera)
+        asked_only = look.depth is Depth.REACH and look.reason is None and waiting is None
+        if not asked_only or shown is None or shown.attributed.look.depth is Depth.REACH:
+            self.latest[look.camera] = judged  # an answer between two looks hides nothing that the deeper one measured
         if not judged.late:
             deep = look.depth is not Depth.REACH  # else no password was tried, and no stream asked for
             if judged.verdict.void is None and deep:
@@ -225,11 +231,14 @@ class Service:
             if judged.pending:
                 self.planner.confirm(look.camera, judged.attempt, now_us)
                 self._wake.set()
-            elif deep:
+            elif deep and (look.reason is not None or not self._in_doubt(look.camera)):
                 self.planner.settled(look.camera)
-        waiting = self._visits.get(look.order or "")
         if waiting is not None and not waiting.done():
             waiting.set_result(look)
+
+    def _in_doubt(self, camera: int) -> bool:
+        """Whether anything waits to be confirmed: a picture's fault does, whatever a look at the stream alone finds."""
+        return any(standing.pending is not None for standing in self.standings.get(camera, {}).values())
 
     async def scrape(self, camera: Camera, depth: Depth, deadline_s: float) -> Look:
         """A visit for a machine that asks again and again. Raises BackoffError where the patrol would not look."""

@@ -19,7 +19,9 @@ from streamwatch.inventory.apply import run_import
 from streamwatch.inventory.lists import parse_file
 from streamwatch.model.look import Depth, Look, State, StreamKind
 from streamwatch.model.report import Health, Report, Ticket
+from streamwatch.model.standing import PICTURE, Pending, Standing
 from streamwatch.schedule import Policy as SchedulePolicy
+from streamwatch.schedule.capacity import WHOLE
 from streamwatch.secrets import Sealer
 from streamwatch.service.commands import Commands
 from streamwatch.service.commit import Committer
@@ -252,3 +254,37 @@ async def test_a_code_to_watch_that_no_camera_has_is_told_once(service: Service)
     service.reconfigure(Policy(), SchedulePolicy(watch=frozenset({known.code})))
     assert service.unknown_watched == frozenset()
     assert service.planner.visit(known, Depth.STREAM, 0).tickets[0].watch
+
+
+async def test_what_waits_for_a_picture_is_not_settled_by_a_look_at_the_stream(service: Service) -> None:
+    """A fault of the picture is pending and its confirming look ordered: a stream that is up does not take it back."""
+    camera = next(iter(service.inventory.cameras))
+    now_us = SystemClock().utc_us()
+    waits = Pending(State.DOWN, "black", None, now_us, now_us, 1)
+    service.standings[camera] = {PICTURE: Standing(camera, PICTURE, State.UP, None, None, now_us, now_us, waits)}
+    assert service.planner.confirm(camera, 0, now_us)
+    await absorbed(service, report(look(camera)))
+
+    assert not service.planner.confirm(camera, 0, now_us)  # it is ordered still
+
+
+async def test_an_answer_between_looks_does_not_hide_what_the_deeper_one_found(service: Service) -> None:
+    """`explain` tells of the last look that measured something; one that found no camera there is told."""
+    camera = next(iter(service.inventory.cameras))
+    await absorbed(service, report(look(camera)))
+    await absorbed(service, report(msgspec.structs.replace(look(camera), depth=Depth.REACH)))
+    assert service.latest[camera].attributed.look.depth is Depth.STREAM
+    await absorbed(service, report(msgspec.structs.replace(look(camera, Reason.NET_TIMEOUT), depth=Depth.REACH)))
+
+    assert service.latest[camera].attributed.look.reason is Reason.NET_TIMEOUT
+
+
+async def test_a_store_that_cannot_write_thins_out_no_patrol(service: Service) -> None:
+    """Rounds that were sent meanwhile do not count as unfinished, however long it lasts."""
+    plan, now_us = service.planner, SystemClock().utc_us()
+    for tick in range(0, 3600, 20):
+        plan.stalled()
+        plan.due(now_us + tick * 1_000_000)
+
+    assert plan.capacity.unfinished_rounds == 0
+    assert plan.capacity.thinning == WHOLE
