@@ -476,19 +476,3 @@ async def test_a_worker_is_made_once_there_are_descriptors_again(
         await until_alive(one, other_than=lost)
 
     assert reason_of(await one.score(job())) is None
-
-
-async def test_a_file_that_is_given_up_as_its_worker_dies_gives_nobody_a_dead_one(one: DecoderPool) -> None:
-    """Cancelled in the turn of the loop in which it got its place and the worker was lost."""
-    waiting = asyncio.create_task(one._queued(None, time.monotonic() + 10, pool._file_failed))
-    await asyncio.sleep(0)
-    place, lost = one._places[0], pid_of(one)
-    assert place.worker is not None
-    place.worker.lose("for this test")
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    assert one._idle == []
-    async with asyncio.timeout(10):
-        await until_alive(one, other_than=lost)
-
-    assert reason_of(await one.score(job())) is None
