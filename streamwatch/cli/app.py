@@ -287,7 +287,8 @@ def simulate(
 
     Faults that can be switched: dead, refused, silent, auth, not_found, busy, no_data, no_keyframe, loss (packets of
     every keyframe are lost), udp_lost (datagrams are, as by a firewall; for cameras that serve UDP), tcp_refused (from
-    now on UDP only; for cameras that serve both), blackout, blur, frozen. A camera can also be
+    now on UDP only; for cameras that serve both), blackout, blur, frozen. A camera can also be far away, latency:MS
+    (1 to 10000), or badly connected, loss:PERCENT of its packets (0.01 to 99.99), or
     hostile:NAME, with a name that `python -m streamwatch.simulator.hostile --list` gives.
 
     Parameters

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.dialects import Dialect
 from streamwatch.simulator.digest import Proof, proof
-from streamwatch.simulator.faults import HOSTILE, SHOWN, Fault
+from streamwatch.simulator.faults import HOSTILE, SHOWN, Fault, Line
 from streamwatch.simulator.hostile.props import Props
 from streamwatch.simulator.hostile.stage import Account, Hostility, Talk, perform
 from streamwatch.simulator.library import Library
@@ -50,9 +50,9 @@ class Camera:
     """A camera at (address, port). `fault` is what is wrong with it now; change it by `apply`."""
 
     __slots__ = (
-        "_filler", "_hostile", "_house", "_listener", "_open", "_proof", "_sessions", "_start", "_turns", "address",
-        "board", "carriage", "code", "dialect", "fault", "hostility", "latency_s", "loss", "name", "paced", "password",
-        "port", "scene", "smart_s", "streams", "username", "village",
+        "_filler", "_hostile", "_house", "_listener", "_open", "_own", "_proof", "_sessions", "_start", "_turns",
+        "address", "board", "carriage", "code", "dialect", "fault", "hostility", "latency_s", "line", "loss", "name",
+        "paced", "password", "port", "scene", "smart_s", "streams", "username", "village",
     )  # fmt: skip
 
     def __init__(
@@ -64,10 +64,11 @@ class Camera:
         self.address, self.port, self.dialect, self.carriage = address, port, dialect, carriage
         self.username, self.password = username, password
         self.smart_s = smart_s  # between two key frames of a codec that saves them; its encoder runs, whoever watches
-        self.latency_s, self.loss = latency_s, loss
+        self._own = self.latency_s, self.loss = latency_s, loss
         self.board, self.streams, self.paced = house.board, house.streams, house.paced
         self.fault: Fault | None = None
         self.hostility: Hostility | None = None  # in place of a fault
+        self.line: Line | None = None  # so too
         self._house = house
         self._proof: Proof | None = None
         self._hostile: list[asyncio.Task[None]] = []
@@ -108,12 +109,14 @@ class Camera:
     @property
     def fault_name(self) -> str | None:
         """What is wrong with it, as the control port names it."""
-        return f"{HOSTILE}{self.hostility.name}" if self.hostility is not None else self.fault
+        if self.hostility is not None:
+            return f"{HOSTILE}{self.hostility.name}"
+        return self.line.name if self.line is not None else self.fault
 
     @property
     def idle(self) -> bool:
         """Whether it is as one that nobody has looked at."""
-        return not self._sessions and not self._hostile and self.fault is None and self.hostility is None
+        return not self._sessions and not self._hostile and self.fault_name is None
 
     def open(self) -> None:
         """Binds and listens, where it has a listener of its own. Raises OSError where that cannot be had."""
@@ -141,17 +144,22 @@ class Camera:
             if session.abandoned(now, IDLE_S):
                 session.cut()
 
-    def apply(self, fault: Fault | Hostility | None) -> None:
+    def apply(self, fault: Fault | Hostility | Line | None) -> None:
         """Becomes faulty in this way, or healthy; takes effect before this returns (pictures: at the next group).
 
         Raises OSError, and changes nothing, where a camera cannot play dead for want of a file descriptor.
         """
         before, was_hostile = self.fault, self.hostility
-        if fault is (was_hostile or before):
+        if fault == (was_hostile or self.line or before):
             return
         filler = self._filling() if fault is Fault.DEAD else None
         self.hostility = fault if isinstance(fault, Hostility) else None
-        self.fault = None if isinstance(fault, Hostility) else fault
+        self.line = fault if isinstance(fault, Line) else None
+        self.fault = fault if isinstance(fault, Fault) else None
+        self.latency_s, self.loss = self._own
+        if self.line is not None:
+            self.latency_s = self.latency_s if self.line.latency_s is None else self.line.latency_s
+            self.loss = self.loss if self.line.loss is None else self.line.loss
         self._empty()
         if self.hostility is not None or was_hostile is not None:
             self.cut()  # nobody is half a hostile camera

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from streamwatch.clock import parse_rfc3339
 from streamwatch.errors import ConfigError, NotFoundError, UsageError
 from streamwatch.simulator.camera import Camera
-from streamwatch.simulator.faults import Change, Fault
+from streamwatch.simulator.faults import Change, Fault, Line
 from streamwatch.simulator.hostile.stage import Hostility
 
 MAX_BODY = 4 << 20  # bytes; an order of 100 bytes for each of 40,000 cameras
@@ -48,7 +48,7 @@ class Ground(Protocol):
         """The faults of now."""
         ...
 
-    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | Hostility | None]:
+    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | Hostility | Line | None]:
         """Whether they exist."""
         ...
 

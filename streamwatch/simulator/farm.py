@@ -1,4 +1,4 @@
-"""The farm: gives each planned camera an address, switches faults, writes the inventory; `simulate` runs it.
+"""The farm: opens the addresses of the devices, switches their faults, writes the inventory; `simulate` runs it.
 
 A camera is a few bytes of a list until somebody connects to it, asks for it or makes it faulty.
 """
@@ -11,28 +11,25 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
-from hashlib import blake2b
 from pathlib import Path
-from typing import overload
 
 import msgspec
 
 from streamwatch.clock import US, Clock, SystemClock, to_datetime
 from streamwatch.errors import ConfigError, NotFoundError, UsageError
-from streamwatch.simulator import equipment, inventory, lists
+from streamwatch.simulator import equipment, lists
 from streamwatch.simulator.camera import NO_FILES_S, Camera, House, accept_from
-from streamwatch.simulator.carriage import Carriage, Serves, deal
 from streamwatch.simulator.control import ControlServer
-from streamwatch.simulator.dialects import DIALECTS
-from streamwatch.simulator.faults import HOSTILE, Change, Fault, FaultLog, befalls, fits
+from streamwatch.simulator.devices import Cameras, Devices
+from streamwatch.simulator.faults import HOSTILE, LATENCY, LOSES, Change, Fault, FaultLog, Line, befalls, fits, line
 from streamwatch.simulator.hostile.corpus import CORPUS, PLAIN
 from streamwatch.simulator.hostile.props import Props, made_by
 from streamwatch.simulator.hostile.stage import Hostility
 from streamwatch.simulator.library import Library
-from streamwatch.simulator.machine import Addresses, free_port, listens_wide, raise_file_limit, wide_listener
+from streamwatch.simulator.machine import free_port, listens_wide, raise_file_limit, wide_listener
 from streamwatch.simulator.plan import FarmPlan, checked
 from streamwatch.simulator.profile import DEFAULT_SIZES
 from streamwatch.simulator.switchboard import Switchboard
@@ -41,11 +38,7 @@ PORT_TRIES = 20
 SWEEP_S = 15.0
 KEPT = 20_000  # idle devices of a wide farm that stay made up, about 1 KB each
 STRIKE_TRIES = 1000  # draws until chance has found a healthy camera
-SMART_S = (15.0, 40.0, 10.0, 30.0, 25.0, 20.0)  # from key frame to key frame: what makers' smart codecs do
-RECORDER_DIALECT = next(dialect for dialect in DIALECTS if "DVR" in dialect.server)
 SHANGHAI = timezone(timedelta(hours=8))  # no summer time since 1991
-USERNAMES = ("admin", "monitor", "viewer")
-LETTERS = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +65,8 @@ class Farm:
         self._standing: dict[str, _Standing] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._props: asyncio.Task[Props] | None = None  # of hostile cameras, once there is one
-        self.villages = inventory.villages(plan.villages, self._rng)
-        self._entries = inventory.Cameras(plan.cameras, self.villages, self._rng)
-        self._carriages = _dealt(plan, self._entries)
-        self._dialects = [DIALECTS[index % len(DIALECTS)] for index in range(plan.cameras)]
-        self._rng.shuffle(self._dialects)
-        self._recorders = equipment.recorders(self._entries, self.villages)
-        self._devices = plan.cameras + len(self._recorders)
-        self._addresses = Addresses(plan.bind)
-        self._wide = listens_wide(self._devices) if plan.wide is None else plan.wide
-        if len(self._addresses) < self._devices:
-            raise UsageError(
-                f"--bind {plan.bind} has fewer addresses than the {plan.cameras} cameras and "
-                f"{len(self._recorders)} recorders: give a wider network"
-            )
+        self._devices = Devices(plan, self._rng)
+        self._wide = listens_wide(len(self._devices)) if plan.wide is None else plan.wide
         self.port = 0
 
     @property
@@ -102,15 +83,15 @@ class Farm:
     @property
     def cameras(self) -> Sequence[Camera]:
         """All cameras, by code, each made when it is asked for; only after `start`."""
-        return _Cameras(self)
+        return Cameras(self.device, self.count)
 
     async def start(self) -> None:
         """Renders, opens every address and the control port. On an error nothing stays open."""
-        datagram_cameras = sum(carriage.udp for carriage in self._carriages)
-        raise_file_limit(self._plan.cameras, len(self._recorders), datagram_cameras, wide=self._wide)
+        datagram_cameras = sum(carriage.udp for carriage in self._devices.carriages)
+        raise_file_limit(self._plan.cameras, len(self._devices.recorders), datagram_cameras, wide=self._wide)
         try:
             self._log = FaultLog(self._plan.log)
-            await self._library.prepare(self._entries.scenes)
+            await self._library.prepare(self._devices.entries.scenes)
             self._house = House(
                 Switchboard(), self._library, self._dressed, self._plan.streams, self._plan.paced, self._wide,
                 self._plan.profile.gop_frames if self._plan.random_start else 0,
@@ -160,14 +141,15 @@ class Farm:
         lists.write(
             folder,
             lists.Lists(
-                villages=self.villages,
-                lines=equipment.lines(self.villages),
+                villages=self._devices.villages,
+                lines=equipment.lines(self._devices.villages),
                 recorders=[
-                    (entry, self.device(index)) for index, entry in enumerate(self._recorders, self._plan.cameras)
+                    (entry, self.device(index))
+                    for index, entry in enumerate(self._devices.recorders, self._plan.cameras)
                 ],
                 cameras=self.cameras,
-                points=equipment.points(self._entries, self.villages, rng),
-                facilities=equipment.facilities(self.villages, today, rng),
+                points=equipment.points(self._devices.entries, self._devices.villages, rng),
+                facilities=equipment.facilities(self._devices.villages, today, rng),
                 smart_interval_s=self._plan.smart_interval_s,
                 installed_on="" if installed is None else str(today - timedelta(days=installed)),
             ),
@@ -179,9 +161,9 @@ class Farm:
         """The faults of now, by camera."""
         return [standing.change for _, standing in sorted(self._standing.items())]
 
-    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | Hostility | None]:
+    def check(self, code: str, fault: str | None) -> tuple[Camera, Fault | Hostility | Line | None]:
         """The camera and the fault of these names. Raises NotFoundError and UsageError."""
-        index = self._entries.find(code)
+        index = self._devices.entries.find(code)
         if index is None:
             raise NotFoundError(f"no camera {code!r} in this farm: GET /cameras lists them")
         camera = self.device(index)
@@ -189,10 +171,15 @@ class Farm:
             return camera, None
         if fault.startswith(HOSTILE):
             return camera, _hostility(fault.removeprefix(HOSTILE))
+        if (bad := line(fault)) is not None:
+            return camera, bad
         try:
             kind = Fault(fault)
         except ValueError:
-            raise UsageError(f"no fault {fault!r}: take one of {', '.join(Fault)}, {HOSTILE}NAME or null") from None
+            raise UsageError(
+                f"no fault {fault!r}: take one of {', '.join(Fault)}, {LATENCY}MS, {LOSES}PERCENT, "
+                f"{HOSTILE}NAME or null"
+            ) from None
         if kind is Fault.REFUSED and self._wide:
             raise UsageError(
                 f"camera {code} cannot be {kind}: in a farm of this size all share one listener; take dead, or give "
@@ -217,7 +204,7 @@ class Farm:
             until_us = None
         if until_us is not None and until_us <= now:
             raise UsageError("until is not in the future: leave it out, or give a later RFC 3339 time")
-        self._made[self._addresses.find(camera.address)] = camera
+        self._made[self._devices.addresses.find(camera.address)] = camera
         try:
             camera.apply(kind)
         except OSError as error:
@@ -245,15 +232,15 @@ class Farm:
 
     def _open(self) -> None:
         """Opens all devices, the cameras at the first addresses."""
-        free_port(self._addresses[0])  # says so where it is not ours
+        free_port(self._devices.addresses[0])  # says so where it is not ours
         for attempt in range(PORT_TRIES):
-            self.port = self._plan.port or free_port(self._addresses[0])
+            self.port = self._plan.port or free_port(self._devices.addresses[0])
             place = f"0.0.0.0:{self.port}"
             try:
                 if self._wide:
-                    self._listener = wide_listener(self.port, loopback=self._addresses.loopback)
+                    self._listener = wide_listener(self.port, loopback=self._devices.addresses.loopback)
                     self._listen()
-                for index in range(0 if self._wide else self._devices):
+                for index in range(0 if self._wide else len(self._devices)):
                     device = self._made[index] = self.device(index)
                     place = f"{device.address}:{device.port}"
                     device.open()
@@ -284,10 +271,10 @@ class Farm:
     def _take(self, connection: socket.socket) -> None:
         """A connection belongs to the device whose address it was made to."""
         try:
-            index = self._addresses.find(connection.getsockname()[0])
+            index = self._devices.addresses.find(connection.getsockname()[0])
         except OSError:
             index = -1
-        if not 0 <= index < self._devices:
+        if not 0 <= index < len(self._devices):
             connection.close()
             return
         device = self._made.get(index)
@@ -308,20 +295,7 @@ class Farm:
         if made is not None:
             return made
         assert self._house is not None, "the farm is not started"
-        plan = self._plan
-        drawn = blake2b(f"{plan.seed} {index}".encode(), digest_size=16).digest()
-        camera = index < plan.cameras
-        entry = self._entries[index] if camera else self._recorders[index - plan.cameras]
-        return Camera(
-            self._house, code=entry.code, name=entry.name, village=entry.village, scene=entry.scene,
-            address=self._addresses[index], port=self.port,
-            dialect=self._dialects[index] if camera else RECORDER_DIALECT,
-            carriage=self._carriages[index] if camera else Carriage(),
-            username=USERNAMES[drawn[10] % len(USERNAMES)] if camera else "admin",
-            password="".join([LETTERS[byte % len(LETTERS)] for byte in drawn[:10]]),
-            start=drawn[11], smart_s=self._entries.smart.get(index) if camera else None,
-            latency_s=plan.latency_s * drawn[12] / 255, loss=plan.loss,
-        )  # fmt: skip
+        return self._devices.make(index, self._house, self.port)
 
     async def _dressed(self) -> Props:
         """What hostile cameras show, made once, when the first of them is connected to."""
@@ -335,7 +309,7 @@ class Farm:
         ways = rng.sample(PLAIN, len(PLAIN))
         count = self._plan.cameras
         for turn, index in enumerate(rng.sample(range(count), round(count * self._plan.hostile))):
-            self.set_fault(self._entries[index].code, f"{HOSTILE}{ways[turn % len(ways)].name}")
+            self.set_fault(self._devices.entries[index].code, f"{HOSTILE}{ways[turn % len(ways)].name}")
 
     async def _sweep(self) -> None:
         while True:
@@ -356,7 +330,7 @@ class Farm:
     def _strike(self) -> None:
         for _ in range(STRIKE_TRIES):
             index = self._rng.randrange(self._plan.cameras)
-            code = self._entries[index].code
+            code = self._devices.entries[index].code
             if code not in self._standing:
                 break
         else:
@@ -366,33 +340,9 @@ class Farm:
         possible = [
             fault
             for fault in Fault
-            if befalls(fault, self._carriages[index]) and not (self._wide and fault is Fault.REFUSED)
+            if befalls(fault, self._devices.carriages[index]) and not (self._wide and fault is Fault.REFUSED)
         ]
         self.set_fault(code, self._rng.choice(possible), until_us)
-
-
-class _Cameras(Sequence[Camera]):
-    """The cameras of a farm, by their place in its lists."""
-
-    def __init__(self, farm: Farm) -> None:
-        self._farm = farm
-
-    def __len__(self) -> int:
-        return self._farm.count
-
-    @overload
-    def __getitem__(self, index: int) -> Camera: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Camera]: ...
-    def __getitem__(self, index: int | slice) -> Camera | list[Camera]:
-        if isinstance(index, slice):
-            return [self._farm.device(one) for one in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._farm.device(index)
-
-    def __iter__(self) -> Iterator[Camera]:
-        return map(self._farm.device, range(len(self)))
 
 
 def _hostility(name: str) -> Hostility:
@@ -403,20 +353,6 @@ def _hostility(name: str) -> Hostility:
             f"no hostility {name!r} over rtsp://: python -m streamwatch.simulator.hostile --list names them"
         )
     return found
-
-
-def _dealt(plan: FarmPlan, entries: inventory.Cameras) -> list[Carriage]:
-    """What each camera serves; what is unusual is marked in its name."""
-    carriages = deal(plan.cameras, plan.udp, plan.both, random.Random(plan.seed))
-    entries.marks.update(
-        {index: "（UDP）" for index, carriage in enumerate(carriages) if carriage.serves is Serves.UDP}
-    )
-    tcp_only = [index for index, carriage in enumerate(carriages) if carriage.serves is Serves.TCP]
-    smart = min(int(plan.cameras * plan.smart), len(tcp_only))
-    for turn, index in enumerate(random.Random(plan.seed).sample(tcp_only, smart)):
-        entries.marks[index] = "（智能编码）"
-        entries.smart[index] = SMART_S[turn % len(SMART_S)]
-    return carriages
 
 
 async def simulate(plan: FarmPlan, inventory_dir: Path | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import IO
 import msgspec
 
 from streamwatch.clock import rfc3339, to_datetime
+from streamwatch.errors import UsageError
 from streamwatch.simulator.carriage import Carriage, Serves
 from streamwatch.simulator.render import Variant
 
@@ -49,6 +51,33 @@ SHOWN: dict[Fault, Variant] = {Fault.BLACKOUT: Variant.BLACKOUT, Fault.BLUR: Var
 
 
 HOSTILE = "hostile:"  # before the name of a hostility, where a fault is named
+LATENCY, LOSES = "latency:", "loss:"  # before milliseconds, and before per cent of the packets
+MAX_LATENCY_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that is long or loses packets, in place of a fault; None leaves what the camera has by its farm."""
+
+    name: str
+    latency_s: float | None = None
+    loss: float | None = None
+
+
+def line(name: str) -> Line | None:
+    """The line of this name, or None where it names none. Raises UsageError for a number that none can have."""
+    for before, least, most, unit in ((LATENCY, 1.0, float(MAX_LATENCY_MS), "ms"), (LOSES, 0.01, 99.99, "per cent")):
+        if not name.startswith(before):
+            continue
+        number = name.removeprefix(before)
+        value = float(number) if _NUMBER.fullmatch(number) else 0.0
+        if not least <= value <= most:
+            raise UsageError(f"no fault {name!r}: give {before}NUMBER with {least:g} to {most:g} {unit}")
+        return Line(name, latency_s=value / 1000) if before == LATENCY else Line(name, loss=value / 100)
+    return None
+
+
+_NUMBER = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)

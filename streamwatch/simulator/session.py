@@ -54,7 +54,7 @@ class Session:
     """Speaks the camera's dialect; obeys its fault at every request."""
 
     __slots__ = (
-        "_connection", "_id", "_nonce", "_playback", "_reader", "_source", "_waiting", "heard_at",
+        "_connection", "_due", "_id", "_late", "_nonce", "_playback", "_reader", "_source", "_waiting", "heard_at",
     )  # fmt: skip
 
     def __init__(self, source: Source, connection: Connection) -> None:
@@ -64,6 +64,7 @@ class Session:
         self._nonce = ""
         self._id = ""
         self._waiting: asyncio.Task[None] | None = None
+        self._late, self._due = 0, 0.0  # what has come and is to be heard later, and when the last of it
         self._playback: Playback | None = None
         self.heard_at = source.board.time()
         connection.peer = self
@@ -102,10 +103,16 @@ class Session:
     def received(self, data: bytes) -> None:
         """Answers whole requests, in order; a camera far away answers later."""
         source = self._source
-        if source.latency_s > 0:
-            source.board.at(source.board.time() + source.latency_s, lambda: self._received(data))
+        if source.latency_s > 0 or self._late:  # nothing overtakes what came before, if the line became shorter
+            self._late += 1
+            self._due = max(self._due, source.board.time() + source.latency_s)
+            source.board.at(self._due, lambda: self._arrived(data))
         else:
             self._received(data)
+
+    def _arrived(self, data: bytes) -> None:
+        self._late -= 1
+        self._received(data)
 
     def _received(self, data: bytes) -> None:
         if self._source.fault is Fault.SILENT or not self._connection.open:

@@ -15,11 +15,13 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final, Protocol
 
 READ: Final = 16_384  # bytes; a request has some hundreds
 EVENTS: Final = 512  # taken from the kernel at a time
 ROUNDS: Final = 4  # of that before the loop does something else
+RUN: Final = 64  # packets of a connection in a row, each a write: a key frame of 90 KB, or about 0.1 ms
 SLOT_S: Final = 0.005  # what is due within the same slot is done together: 200 wakes a second, however many sessions
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time
 Bytes = bytes | bytearray | memoryview
@@ -76,12 +78,18 @@ class Connection:
             self._send(data)
 
     def write_each(self, packets: Iterable[Bytes]) -> None:
-        """Sends each packet by a write of its own, other connections taking their turns between."""
+        """Sends each packet by a write of its own: the first RUN at once, behind them other connections taking their
+        turns between."""
+        coming = iter(packets)
+        if not self._packets and self._words is None:
+            for packet in islice(coming, RUN):
+                if self._file < 0 or not self._send(packet):
+                    break
         if self._file < 0:
             return
-        if self._packets is None:
-            self._packets = deque()
-        for packet in packets:
+        for packet in coming:
+            if self._packets is None:
+                self._packets = deque()
             self._packets.append(packet)
             self.unsent += len(packet)
         self._pace()
@@ -190,8 +198,9 @@ class Connection:
         self._socket.close()
         self._words = self._packets = None
         self.unsent = 0
-        if self.peer is not None:
-            self.peer.lost()
+        peer, self.peer = self.peer, None  # they hold each other: let no collector have to find out
+        if peer is not None:
+            peer.lost()
 
 
 class _Listener:

@@ -29,6 +29,7 @@ def test_a_list_is_done_as_a_whole_or_not_at_all(farm: Running) -> None:
     [
         ({"camera": "nobody", "fault": None}, 404, "nobody"),
         ({"camera": "", "fault": "on_fire"}, 400, "no_keyframe"),
+        ({"camera": "", "fault": "latency:far"}, 400, "10000 ms"),
         ({"camera": "", "fault": "auth", "until": "tomorrow"}, 400, "tomorrow"),
         ({"camera": "", "fault": "auth", "until": "2020-01-01T00:00:00Z"}, 400, "future"),
         ({"camera": "", "fault": "auth", "until": "2099-01-01T00:00:00"}, 400, "zone"),
@@ -54,12 +55,13 @@ def test_a_wrong_order_is_named(farm: Running, order: object, status: int, word:
 def test_the_cameras_and_the_health_of_the_farm_can_be_asked(farm: Running) -> None:
     """GET /cameras has the inventory's codes and addresses and the present fault; GET /healthz counts."""
     farm.fault(farm.cameras[1], "blur")
+    farm.fault(farm.cameras[2], "loss:2.5")
 
     items = farm.ask("/cameras")[1]["items"]
     assert [(c["code"], c["sub_url"]) for c in items] == [(c["code"], c["sub_url"]) for c in farm.cameras]
-    assert [c["fault"] for c in items[:3]] == [None, "blur", None]
+    assert [c["fault"] for c in items[:3]] == [None, "blur", "loss:2.5"]
     assert "password" not in items[0]
-    assert farm.ask("/healthz")[1] == {"cameras": CAMERAS, "faulty": 1}
+    assert farm.ask("/healthz")[1] == {"cameras": CAMERAS, "faulty": 2}
 
 
 def test_a_log_line_can_be_posted_as_it_is(farm: Running) -> None:

@@ -17,7 +17,7 @@ import pytest
 from streamwatch.errors import ConfigError, UsageError
 from streamwatch.simulator.camera import Camera
 from streamwatch.simulator.farm import Farm
-from streamwatch.simulator.faults import Fault
+from streamwatch.simulator.faults import Fault, Line, line
 from streamwatch.simulator.packets import Reel
 from streamwatch.simulator.plan import FarmPlan
 from tests.simulator.conftest import Talk
@@ -178,6 +178,56 @@ async def test_a_camera_far_away_answers_later(clip_cache: Path) -> None:
     assert 0.1 < camera.latency_s <= 0.2
     assert order == ["1", "2"]
     assert took >= camera.latency_s - 0.01
+
+
+async def test_one_camera_can_be_given_latency_and_be_well_again(clip_cache: Path) -> None:
+    """latency:MS delays its answers alone; what is asked after it is lifted does not overtake what came before."""
+    async with farm(clip_cache, 13) as one:
+        camera, neighbour = one.cameras[0], one.cameras[1]
+        assert one.set_fault(camera.code, "latency:250").fault == "latency:250"
+        loop = asyncio.get_running_loop()
+
+        async def mend() -> None:
+            one.set_fault(camera.code, None)
+
+        def two(talk: Talk) -> tuple[list[str], float]:
+            start = time.monotonic()
+            talk.send("OPTIONS", talk.url)
+            time.sleep(0.05)
+            asyncio.run_coroutine_threadsafe(mend(), loop).result()
+            talk.send("OPTIONS", talk.url)
+            return [talk.reply().headers["cseq"] for _ in range(2)], time.monotonic() - start
+
+        order, took = await asked(camera, two)
+        assert order == ["1", "2"]
+        assert took >= 0.24
+        assert (camera.latency_s, neighbour.latency_s, camera.fault_name) == (0.0, 0.0, None)
+
+
+async def test_one_camera_can_be_given_loss_and_be_well_again(clip_cache: Path) -> None:
+    """loss:PERCENT takes some of its packets alone; then the loss of its farm is back."""
+    async with farm(clip_cache, 14, loss=0.001) as one:
+        camera, neighbour = one.cameras[0], one.cameras[1]
+        one.set_fault(camera.code, "loss:40")
+        lost, _ = await asked(camera, lambda talk: numbers(talk, 4))
+        assert max((after - before) & 0xFFFF for before, after in itertools.pairwise(lost)) > 1
+        assert (camera.loss, neighbour.loss, camera.fault_name, camera.idle) == (0.4, 0.001, "loss:40", False)
+        one.set_fault(camera.code, "dead")
+        assert (camera.loss, camera.fault_name) == (0.001, "dead")
+        one.set_fault(camera.code, "loss:1")
+        one.set_fault(camera.code, None)
+        assert (camera.loss, camera.fault_name) == (0.001, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["latency:", "latency:0", "latency:10001", "latency:1e3", "loss:0", "loss:100", "loss:x"]
+)
+def test_a_line_that_cannot_be_is_refused_by_name(name: str) -> None:
+    """With the range that it has to be in; other names are no line."""
+    with pytest.raises(UsageError, match=f"(?s){name}.*give (latency|loss):NUMBER with"):
+        line(name)
+    assert line("loss") is None
+    assert line("latency:2.5") == Line("latency:2.5", latency_s=0.0025)
 
 
 @pytest.mark.parametrize("more", [("OPTIONS", "PLAY", "OPTIONS"), ("PLAY", "OPTIONS", "PLAY")])
