@@ -256,7 +256,9 @@ class RtspParser:
         start = _QUICK_START.match(text)
         fields = _QUICK_FIELD.findall(text)
         count = len(fields)
-        if start is None or text.count("\n") != count or text.count("\r") != count + 1 or count > MAX_HEADERS:
+        if start is None or count > MAX_HEADERS or text.count("\r\n") != count:
+            return None
+        if text.count("\n") != count or text.count("\r") != count + 1:  # each of them ends a line
             return None
         length = 0
         if "ontent-" in text or "CONTENT-" in text:
