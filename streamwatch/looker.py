@@ -233,7 +233,8 @@ class Looker:
                 )
                 inbox.put(look)
                 return
-            left_ms = max(1, ticket.deadline_ms - int(took_s * 1000))
+            # the exchange takes a third of it; beyond a half it is our own loop that was late
+            left_ms = max(ticket.deadline_ms // 2, ticket.deadline_ms - int(took_s * 1000))
             inbox.start(self._ticket(order, replace(ticket, deadline_ms=left_ms)))
             inbox.unexpect()
 
@@ -420,6 +421,8 @@ class Looker:
             if heard.failure is None or heard.failure.reason in ACCESS_REASONS:  # a password is tried once
                 return heard, opened
             spent = heard.media_bytes
+            # the full conversation has all that is left: of time, and of tries of the password
+            ask = dataclasses.replace(ask, warm=None, refused=heard.refused)
             limits = dataclasses.replace(limits, total_s=limits.total_s - (self._clock.monotonic() - begun))
         heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
         return (dataclasses.replace(heard, media_bytes=heard.media_bytes + spent) if spent else heard), opened

@@ -73,6 +73,7 @@ class Heard:
     packets_lost: int = 0  # of the latest session's media
     remarks: Mapping[Reason, str] = field(default_factory=dict)
     let_in: bool | None = None  # whether the device took our credentials; None: it did not say
+    refused: int = 0  # answers to challenges, with `Ask.refused`
     clock_offset_ms: float | None = None  # the device's clock in its RTCP sender reports, minus ours
     warm: Warm | None = None  # what the next look may skip; None: forget, or nothing was learnt
     warm_held: bool | None = (
@@ -235,6 +236,7 @@ def heard_of(
         media_bytes=conversation.media_bytes,
         packets_lost=conversation.packets_lost,
         let_in=conversation.let_in,
+        refused=conversation.refused,
         remarks=remarks,
         clock_offset_ms=None if zero_us is None else conversation.clock_offset_ms(zero_us),
         warm=conversation.warm,

@@ -39,3 +39,4 @@ class Ask:
     max_media_bytes: int = MAX_MEDIA_BYTES
     withheld: bool = False
     warm: Warm | None = None
+    refused: int = 0  # answers to challenges that this look has seen refused before, in another conversation

@@ -59,6 +59,7 @@ class Outcome:
         self._at_home = Authenticator(
             credentials, address.origin, cnonce, allow_basic=ask.allow_basic, withheld=ask.withheld
         )
+        self._at_home.refusals = ask.refused
         self.auth = self._at_home  # for whom we talk to
         self._attempts = self._first_attempts()
         self._warm = usable(ask, self._attempts.current)
@@ -85,6 +86,11 @@ class Outcome:
         if failure is not None and failure.reason is Reason.RTSP_AUTH:
             return False if self._at_home.refusals else None
         return True if self._at_home.answered and self._leg.set_up else None
+
+    @property
+    def refused(self) -> int:
+        """How many answers to challenges were refused, with those of before."""
+        return self._at_home.refusals
 
     @property
     def media_bytes(self) -> int:

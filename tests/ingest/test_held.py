@@ -20,7 +20,7 @@ from streamwatch.health import LoopLag
 from streamwatch.ingest import held as held_module
 from streamwatch.looker import Looker, LookerPolicy, holdable
 from streamwatch.model.look import Depth, Look, StreamKind
-from streamwatch.model.report import Report, Round, Ticket
+from streamwatch.model.report import Credentials, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 from tests.wire.camera import encode, frame, packetise, reply, sdp
@@ -42,6 +42,8 @@ class Device:
     closes_after: str | None = None  # a method; it answers and closes
     mute: bool = False  # answers nothing in connections that it has had for a while
     busy: bool = False
+    locked: bool = False  # takes no password; the second connection answers nothing but OPTIONS
+    tries: int = 0  # of a password that was refused
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     def methods(self) -> list[str]:
@@ -65,6 +67,12 @@ class Device:
                 assert found is not None
                 if self.busy and method == "SETUP":
                     writer.write(reply(int(found[1]), "453 Not Enough Bandwidth"))
+                    continue
+                if self.locked and method in {"DESCRIBE", "SETUP"}:
+                    self.tries += "Authorization:" in head
+                    if len(self.asked) != 2:
+                        offer = f'WWW-Authenticate: Digest realm="r", nonce="{len(self.asked)}-{found[1]}"'
+                        writer.write(reply(int(found[1]), "401 Unauthorized", offer))
                     continue
                 body = {"body": sdp()} if method == "DESCRIBE" else {}
                 if playing and method == "TEARDOWN":
@@ -317,3 +325,19 @@ def test_the_limit_of_open_files_leaves_room_for_looks(monkeypatch: pytest.Monke
     assert holdable(LookerPolicy(held=100)) == 100
     assert holdable(LookerPolicy(held=100, looks_in_flight=1000)) == 0
     assert holdable(LookerPolicy()) == 0
+
+
+async def test_a_look_tries_a_password_twice_in_all_its_connections() -> None:
+    """In the connection that was held, from SETUP on, and in the ones after it: accounts are locked after five."""
+    who = holding()
+    async with device() as camera:
+        asked = ticket(camera, credentials=Credentials("u", "p"))
+        await looks(who, asked, depth=Depth.STREAM)
+        await until(lambda: camera.methods()[0].endswith("TEARDOWN"))
+        await asyncio.sleep(0.03)
+        assert who.held == 1
+        camera.locked = True
+        (look,) = await looks(who, asked, depth=Depth.STREAM)
+        assert look.reason is Reason.RTSP_AUTH and len(camera.asked) == 3
+        assert camera.tries == 2
+        who.close()
