@@ -11,6 +11,8 @@ import pytest
 from streamwatch import texts
 from streamwatch.errors import Blame, Reason, Step
 from streamwatch.model.look import State
+from streamwatch.quality.streams import STREAM_MEASURES
+from streamwatch.quality.table import MEASURES
 
 FAULTS = [
     "blackout",
@@ -66,6 +68,7 @@ def test_no_text_is_empty_and_places_agree(lang: str) -> None:
         *(f"state.{state}" for state in State),
         *(f"picture.{state}" for state in State),
         *(f"fault.{fault}" for fault in FAULTS),
+        *(f"measure.{measure}" for measure in (*MEASURES, *STREAM_MEASURES)),
     ],
 )
 def test_every_code_has_a_text(lang: str, key: str) -> None:

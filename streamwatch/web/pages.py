@@ -20,7 +20,17 @@ from streamwatch.texts import LANGUAGES, catalogue, negotiate, text
 LANGUAGE_COOKIE: Final = "lang"
 LANGUAGE_COOKIE_S: Final = 365 * 86_400
 STATIC: Final = Path(__file__).parent / "static"
-SCRIPT_PREFIXES: Final = ("page.", "state.", "picture.", "blame.", "step.", "reason.", "fault.", "dimension.")
+SCRIPT_PREFIXES: Final = (
+    "page.",
+    "state.",
+    "picture.",
+    "blame.",
+    "step.",
+    "reason.",
+    "fault.",
+    "dimension.",
+    "measure.",
+)
 OWN_NAMES: Final = {"zh-CN": "中文", "en": "English"}  # a language is named in itself
 
 router = APIRouter(include_in_schema=False)

@@ -31,7 +31,7 @@ function timings(steps) {
 
 function measures(found) {
   const rows = Object.entries(found || {}).map(([name, measure]) =>
-    el("tr", {}, el("th", { scope: "row" }, el("code", {}, name)),
+    el("tr", {}, el("th", { scope: "row", title: name }, word("measure", name)),
       el("td", { class: "number" }, measure.valid ? number(measure.value) : t("page.not_judged")),
       el("td", { class: "muted" }, measure.valid ? "" : measure.why || "")));
   return rows.length ? table(t("page.measures"), [t("page.measure"), t("page.value"), ""], rows) : null;
