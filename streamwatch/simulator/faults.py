@@ -23,7 +23,7 @@ class Fault(StrEnum):
     REFUSED = "refused"  # nothing listens
     SILENT = "silent"  # connections are taken, nothing is ever answered
     AUTH = "auth"  # the password was changed
-    NOT_FOUND = "not_found"  # 404 to DESCRIBE
+    NOT_FOUND = "not_found"  # 404 to DESCRIBE and SETUP: who remembers the address finds no more than who asks
     BUSY = "busy"  # 453 to SETUP
     NO_DATA = "no_data"  # PLAY succeeds, nothing flows
     NO_KEYFRAME = "no_keyframe"  # only P frames flow

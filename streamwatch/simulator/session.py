@@ -203,7 +203,7 @@ class Session:
 
     def _setup(self, request: Request) -> None:
         stream = self._named(request.url, self._source.dialect.track)
-        if stream is None:
+        if stream is None or self._source.fault is Fault.NOT_FOUND:
             self._say(404, request.headers)
         elif self._source.fault is Fault.BUSY:
             self._say(453, request.headers)
