@@ -98,7 +98,7 @@ def test_every_transition_of_the_farm_is_in_the_timeline(city: tuple[Farm, Servi
             continue
         end = found[-1]["to"]
         if end is None or not to_us - micro(LOOK_S) <= parse_rfc3339(end) <= to_us + slack_us:
-            wrong.append(f"{fault} of {code} ended at {rfc(to_us)}, in {dimension} at {end}")
+            wrong.append(f"{fault} of {code} ended at {rfc(to_us)}, in {dimension} at {end}: {items}")
             continue
         booked_us += parse_rfc3339(end) - parse_rfc3339(found[0]["from"])
         true_us += to_us - from_us
