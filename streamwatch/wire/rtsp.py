@@ -260,13 +260,13 @@ class RtspParser:
             return None
         if text.count("\n") != count or text.count("\r") != count + 1:  # each of them ends a line
             return None
-        length = 0
-        if "ontent-" in text or "CONTENT-" in text:
-            for name, value in fields:
-                if len(name) == _LENGTH_NAME and name.lower() == "content-length":
-                    if length or _DIGITS.fullmatch(value) is None or int(value) > MAX_BODY:
-                        return None
-                    length = int(value)
+        stated: str | None = None
+        for name, value in fields:
+            if len(name) == _LENGTH_NAME and name.lower() == "content-length":
+                if stated is not None or _DIGITS.fullmatch(value) is None or int(value) > MAX_BODY:
+                    return None
+                stated = value
+        length = int(stated or 0)
         stop = end + 4 + length
         if stop > len(buffer):
             return None

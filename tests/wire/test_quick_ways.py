@@ -64,6 +64,22 @@ def test_replies_are_read_alike_in_one_go_and_line_by_line(data: bytes) -> None:
         assert quick == events(data)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"RTSP/1.0 461 Unsupported\rTransport\nCSeq: 3\r\n\r\n",  # a carriage return that ends no line
+        b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nConTent-LenGth: 3\r\n\r\nv=0",
+        b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\nContent-Length: 3\r\n\r\nv=0",
+    ],
+)
+def test_what_fuzzing_found_is_read_alike(data: bytes) -> None:
+    """Odd line ends, spellings and lengths make no difference to how a reply is read."""
+    with pytest.MonkeyPatch.context() as patch:
+        quick = events(data)
+        patch.setattr(RtspParser, "_quick", lambda self: None)
+        assert quick == events(data)
+
+
 def test_a_usual_reply_is_read_in_one_go() -> None:
     """Else there would be no point in it."""
     parser = RtspParser()
