@@ -210,6 +210,7 @@ def vlc(clip: Path, size: tuple[int, int]) -> Iterator[Running]:
         )  # fmt: skip
         try:
             wait_for_port(port, process)
+            wait_for_description(f"rtsp://127.0.0.1:{port}/vlc", port)
             yield Running(f"rtsp://127.0.0.1:{port}/vlc", port, *size)
         finally:
             process.kill()
@@ -263,6 +264,18 @@ def free_port() -> int:
     """A port that was free a moment ago, for servers that take no 0."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
         return int(probe.getsockname()[1])
+
+
+def wait_for_description(url: str, port: int) -> None:
+    """Until DESCRIBE is answered with 200: VLC listens before it has opened its file, and says 500 meanwhile."""
+    ends = time.monotonic() + START_S
+    while time.monotonic() < ends:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(f"DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n".encode())
+            if connection.recv(4096).startswith(b"RTSP/1.0 200"):
+                return
+        time.sleep(0.05)
+    pytest.fail(f"no description of {url} within {START_S} s")
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:

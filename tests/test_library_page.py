@@ -44,7 +44,8 @@ async def farm() -> AsyncIterator[Farm]:
     ],
 )
 async def test_an_example_runs_as_it_stands(farm: Farm, tmp_path: Path, number: int, says: str) -> None:
-    """With the addresses of simulated cameras in place of the page's; Python's development mode has no complaint."""
+    """With the addresses of simulated cameras in place of the page's; Python's development mode has no complaint, but
+    of callbacks that took long, as on a busy machine any may."""
     text = EXAMPLES[number]
     for camera, written in zip(farm.cameras, ("192.0.2.7", "192.0.2.8"), strict=True):
         login = camera.url.replace("rtsp://", f"rtsp://{camera.username}:{camera.password}@")
@@ -56,7 +57,8 @@ async def test_an_example_runs_as_it_stands(farm: Farm, tmp_path: Path, number: 
     )  # fmt: skip
     out, err = await process.communicate()
 
-    assert (process.returncode, err.decode()) == (0, "")
+    complaints = [line for line in err.decode().splitlines() if not line.startswith("Executing ")]
+    assert (process.returncode, complaints) == (0, [])
     assert re.match(says, out.decode()), out.decode()
 
 
