@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Generic, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -30,6 +30,7 @@ FILES_BESIDE = 256  # descriptors of a process beside its connections
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 Camera = tuple[str, str, str]  # url, user name, password
+H = TypeVar("H")
 
 
 class Way(Protocol):
@@ -87,14 +88,13 @@ class _Asking(asyncio.Protocol):
             self._answered.set_exception(ConnectionResetError("the camera closed"))
 
 
-class Bare:
-    """asyncio's own protocol and uvloop: nothing is checked, nothing has a deadline."""
+class Plain(Generic[H]):
+    """What needs to know nothing of a camera, and keeps a list of what it holds."""
 
     def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
-        self._loop = asyncio.get_running_loop()
         self._cameras = [(*place_of(url), _options(url, 1)) for url, _, _ in cameras]
         self._hold = hold
-        self._held: list[_Asking] = []
+        self._held: list[H] = []
 
     @property
     def held(self) -> int:
@@ -102,6 +102,14 @@ class Bare:
 
     async def know(self) -> int:
         return len(self._cameras)
+
+
+class Bare(Plain[_Asking]):
+    """asyncio's own protocol and uvloop: nothing is checked, nothing has a deadline."""
+
+    def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
+        super().__init__(cameras, hold=hold)
+        self._loop = asyncio.get_running_loop()
 
     async def reach(self) -> int:
         return await (self._ask() if self._held else _in_turn(self._cameras, self._connect))
@@ -128,20 +136,8 @@ class Bare:
         return len(self._held)
 
 
-class Streams:
+class Streams(Plain[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]]):
     """asyncio's streams, as a user would write it."""
-
-    def __init__(self, cameras: Sequence[Camera], *, hold: bool) -> None:
-        self._cameras = [(*place_of(url), _options(url, 1)) for url, _, _ in cameras]
-        self._hold = hold
-        self._held: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]] = []
-
-    @property
-    def held(self) -> int:
-        return len(self._held)
-
-    async def know(self) -> int:
-        return len(self._cameras)
 
     async def reach(self) -> int:
         return await (_in_turn(self._held, self._ask) if self._held else _in_turn(self._cameras, self._connect))

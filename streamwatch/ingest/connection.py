@@ -88,6 +88,21 @@ class Opened:
     datagrams: tuple[tuple[bytes, bool], ...] = ()  # that came since the end, and whether to the RTCP port
     upload: Upload | None = None  # where what we say goes, in a tunnel
 
+    def send(self, data: bytes) -> None:
+        """What we say in it, where it is still open."""
+        if data and self.upload is not None:
+            self.upload.send(data)
+        elif data and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def close(self) -> None:
+        """Sends what waits, and closes all of it; farewell was said, or is not."""
+        if self.pair is not None:
+            self.pair.close()
+        if self.upload is not None:
+            self.upload.close()
+        self.transport.close()
+
 
 class Connection(asyncio.Protocol):
     """Feeds the conversation with what arrives and sends what it answers, until it is over or wants another one.

@@ -192,10 +192,7 @@ class Watcher(asyncio.BufferedProtocol):
 
     def _send(self, data: bytes) -> None:
         opened = self._opened
-        if data and opened.upload is not None:
-            opened.upload.send(data)
-        elif data and not opened.transport.is_closing():
-            opened.transport.write(data)
+        opened.send(data)
         if opened.pair is not None:
             for one in self._watching.take_datagrams():
                 opened.pair.send(one.data, opened.peer, one.port, control=one.control)
@@ -211,33 +208,25 @@ class Watcher(asyncio.BufferedProtocol):
             if not self._watching.parted:
                 await asyncio.wait((self._parting,), timeout=FAREWELL_S)
         finally:
-            self._shut()
+            self._opened.close()
 
     def close(self) -> None:
         """Says farewell and closes at once."""
         if not self._closed:
             self._end()
             self._send(self._watching.farewell())
-            self._shut()
+            self._opened.close()
 
     def _end(self) -> None:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
 
-    def _shut(self) -> None:
-        opened = self._opened
-        if opened.pair is not None:
-            opened.pair.close()
-        if opened.upload is not None:
-            opened.upload.close()
-        opened.transport.close()
-
 
 async def part(opened: Opened, clock: Clock) -> None:
     """Says farewell in a session that nobody watches, and closes it."""
     if opened.leg.media is None:
-        opened.transport.close()
+        opened.close()
         return
     unheard = Watcher(
         opened, clock, every_s=None, max_pixels=0, max_bytes=0, keyframe=lambda _frame, _at: None, ended=lambda _: None

@@ -22,6 +22,7 @@ from streamwatch.wire.idle import Idle
 from streamwatch.wire.leg import Leg
 from streamwatch.wire.rtsp import Closed, Response, protocol_error
 from streamwatch.wire.url import parse_address
+from streamwatch.wire.warm import key_of
 
 ANSWER_S: Final = 3.0  # to OPTIONS: what is lost on the way was sent again four times by then
 ANSWER_SHARE: Final = 1 / 3  # or so much of the look's deadline, where that is less: the rest is for a new connection
@@ -62,7 +63,11 @@ class Held(asyncio.Protocol):
         self._transport.set_protocol(self)
         leg.parser.channels = frozenset()  # what still comes of them is let go
         if leg.set_up:
-            self._transport.write(leg.farewell())
+            words = leg.farewell()
+            if not words:  # it cannot be ended but by closing
+                self.eof_received()
+                return
+            self._transport.write(words)
             self._read(leg)
         else:
             self._settle(leg)
@@ -180,7 +185,8 @@ class HeldConnections:
         plain = opened.upload is None and opened.pair is None and leg.address.url == parse_address(ticket.url).url
         self.drop(ticket.camera)
         if self._closed or not plain or not self._place(ticket.host, ticket.group):
-            _part(opened)
+            opened.send(opened.leg.farewell() if opened.leg.set_up else b"")
+            opened.close()
             return False
         while len(self._held) >= self.most:
             self._remove(next(iter(self._held.values()))).close()
@@ -293,28 +299,6 @@ class HeldConnections:
             self._sweep_later(now)
 
 
-def key_of(ticket: Ticket) -> int:
-    """Whom a connection was opened to, and as whom; Python's salted hash, which tells nobody a password."""
-    given = ticket.credentials
-    return hash((ticket.url, None if given is None else (given.username, given.password)))
-
-
 def _places(one: Held | Ticket) -> tuple[tuple[str, str], ...]:
     host = ("host", one.host)
     return (host,) if one.group is None else (host, ("recorder", one.group))
-
-
-def _part(opened: Opened) -> None:
-    """Says farewell and closes at once."""
-    leg = opened.leg
-    words = leg.farewell() if leg.set_up else b""
-    if words:
-        if opened.upload is not None:
-            opened.upload.send(words)
-        else:
-            opened.transport.write(words)
-    if opened.pair is not None:
-        opened.pair.close()
-    if opened.upload is not None:
-        opened.upload.close()
-    opened.transport.close()

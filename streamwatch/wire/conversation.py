@@ -189,11 +189,9 @@ class Conversation(Outcome):
             self.parted = True
             return b""
         self._parting = True
-        try:
-            return self._leg.farewell()
-        except LookError:  # the session's address is one that no answer to a challenge is sent to
-            self.parted = True
-            return b""
+        words = self._leg.farewell()
+        self.parted = not words
+        return words
 
     # ---- events
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
+from streamwatch.errors import LookError
 from streamwatch.model.look import Transport
 from streamwatch.wire import sdp, transport
 from streamwatch.wire.ask import Ask
@@ -167,6 +168,9 @@ class Leg:
             upkeep.refused()
 
     def farewell(self) -> bytes:
-        """TEARDOWN, as bytes to send."""
-        self.exchange.ask("TEARDOWN", self.play_url)
+        """TEARDOWN, as bytes to send; none where no answer to a challenge may be sent to the session's address."""
+        try:
+            self.exchange.ask("TEARDOWN", self.play_url)
+        except LookError:
+            return b""
         return self.exchange.take_out()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from streamwatch.model.look import Depth, Transport
+from streamwatch.model.report import Ticket
 from streamwatch.wire.ask import Ask
 from streamwatch.wire.redaction import masked_url
 from streamwatch.wire.sdp import VideoTrack
@@ -48,10 +49,10 @@ class Warm:
         return _whole(self.setup, url), _whole(self.play, url)
 
 
-def key_of(ask: Ask) -> int:
+def key_of(asked: Ask | Ticket) -> int:
     """Whom it is asked as: an address or a password that is another gives another key."""
-    given = ask.credentials
-    return hash((ask.url, None if given is None else (given.username, given.password)))
+    given = asked.credentials
+    return hash((asked.url, None if given is None else (given.username, given.password)))
 
 
 def usable(ask: Ask, first: Transport) -> Warm | None:

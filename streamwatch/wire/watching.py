@@ -176,11 +176,9 @@ class Watching:
 
     def farewell(self) -> bytes:
         """TEARDOWN, as bytes to send."""
-        try:
-            return self.leg.farewell()
-        except LookError:  # the session's address is one that no answer to a challenge is sent to
-            self.parted = True
-            return b""
+        words = self.leg.farewell()
+        self.parted = self.parted or not words
+        return words
 
     # ---- the slow way
 
