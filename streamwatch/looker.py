@@ -187,10 +187,11 @@ class Looker:
         self, order: Round, part: int, before: Health, looks: tuple[Look, ...], begun: float, *, last: bool
     ) -> Report:
         """A failed look is only told together with what the canaries said after it."""
+        taken = self._clock.monotonic()  # the canaries may take longer than a stall that a look met is remembered
         if any(look.reason is not None for look in looks):
-            await self._canaries.fresh(self._clock.monotonic())
+            await self._canaries.fresh(taken)
         longest = max((look.duration_us for look in looks), default=0) / US
-        after = self.health(max(begun, self._clock.monotonic() - longest - FLUSH_S))
+        after = self.health(max(begun, taken - longest - FLUSH_S))
         return Report(
             round_id=order.id,
             village=order.village,

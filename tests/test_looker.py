@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Exit, Reason
 from streamwatch.findings import found
-from streamwatch.health import LoopLag
+from streamwatch.health import BEAT_S, LoopLag
+from streamwatch.inbox import FLUSH_S
 from streamwatch.looker import Looker, LookerPolicy
 from streamwatch.model.look import Depth, Look, StreamKind, Transport
-from streamwatch.model.report import Credentials, Report, Round, Ticket
+from streamwatch.model.report import Canary, Credentials, Report, Round, Ticket
 from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 from streamwatch.net.tls import Verify
@@ -168,6 +170,39 @@ async def test_a_defect_before_or_behind_the_conversation_costs_only_its_own_loo
     assert looks[0].detail == "a defect of streamwatch: UsageError"
     assert looks[1].detail == "a defect of streamwatch: RuntimeError"
     assert who.open_sessions == 0
+
+
+async def test_our_own_stall_is_told_however_long_the_canaries_took(pool: DecoderPool) -> None:
+    """The loop stood still while a look failed; then canaries were asked for a second: the Report says so all the same."""
+
+    class Slow(Canaries):
+        async def fresh(self, since: float) -> tuple[Canary, ...]:
+            await asyncio.sleep(2 * FLUSH_S)
+            return await super().fresh(since)
+
+    clock = SystemClock()
+    lag = LoopLag(clock)
+    who = Looker(
+        "here", pool=pool, clock=clock, policy=LookerPolicy(), guard=Guard(), canaries=Slow((), clock, 60), lag=lag
+    )
+    beating = asyncio.create_task(lag.run())
+    await asyncio.sleep(2 * BEAT_S)
+    asyncio.get_running_loop().call_later(BEAT_S, time.sleep, 0.4)
+
+    async def late(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2 * BEAT_S)
+        writer.close()
+
+    server = await asyncio.start_server(late, "127.0.0.1", 0)
+    url = f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    ticket = Ticket(camera=1, url=url, stream=StreamKind.SUB, offset_ms=0, deadline_ms=3000, host="127.0.0.1")
+    what = Round(id="r1", village=1, depth=Depth.REACH, due_us=clock.utc_us(), window_ms=0, tickets=(ticket,))
+    (report,) = await work(who, what)
+    beating.cancel()
+    server.close()
+
+    assert report.looks[0].reason is Reason.NET_RESET
+    assert report.after.loop_lag_ms > 250
 
 
 async def test_looks_longer_than_their_interval_do_not_pile_up(idle: Looker) -> None:
