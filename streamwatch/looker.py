@@ -47,6 +47,7 @@ FILES_BESIDE: Final = 100  # the channel to the service, decoders, canaries, log
 HELD_SHARE: Final = 1 / 3  # of the deadline, for a look in a connection that was held; the rest is for a new one
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
 DOUBTFUL: Final = 2  # looks at once with an account that was not let in yet: each may be a wrong answer
+NO_ROOM: Final = frozenset({Reason.RTSP_BUSY, Reason.NET_REFUSED, Reason.NET_RESET})  # how devices say it
 _offset_ms = attrgetter("offset_ms")
 log = structlog.get_logger(__name__)
 
@@ -395,18 +396,18 @@ class Looker:
         holds = tape is None and not insist and self._holds(ticket)
         grown = granted.total_s * 1000 > ticket.deadline_ms  # a share of it may be too short for its next keyframe
         on = self._held.take(ticket) if holds and depth is not Depth.REACH and not grown else None
-        if on is None:
-            self._held.drop(ticket.camera)  # a camera has one session
+        dropped = on is None and self._held.drop(ticket.camera)  # a camera has one session
         if ticket.watch and tape is None and depth is not Depth.REACH:
             heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
-            return self._watches.opened(ticket, depth, ask, heard, opened)
-        if not holds:
-            return await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
-        heard, opened = await self._open(ask, limits, on)
-        if opened is not None:
-            self._held.keep(ticket, opened, heard.server)
-        elif heard.failure is not None and heard.failure.reason is Reason.RTSP_BUSY:
-            heard = self._busy(ticket, heard, heard.failure)
+            heard = self._watches.opened(ticket, depth, ask, heard, opened)
+        elif holds:
+            heard, opened = await self._open(ask, limits, on)
+            if opened is not None:
+                self._held.keep(ticket, opened, heard.server)
+        else:
+            heard = await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
+        if heard.failure is not None and heard.failure.reason in NO_ROOM and not heard.media_flowed:
+            heard = self._busy(ticket, heard, heard.failure, dropped=dropped)
         return heard
 
     async def _open(self, ask: Ask, limits: Limits, on: asyncio.Transport | None) -> tuple[Heard, Opened | None]:
@@ -438,9 +439,9 @@ class Looker:
             and self._held.may_hold(ticket)
         )
 
-    def _busy(self, ticket: Ticket, heard: Heard, failure: LookFailure) -> Heard:
-        """A device that is busy while we hold connections to it is busy with us."""
-        count = self._held.too_many(ticket)
+    def _busy(self, ticket: Ticket, heard: Heard, failure: LookFailure, *, dropped: bool) -> Heard:
+        """A device that has no room while we hold connections to it, or closed one just now, is busy with us."""
+        count = self._held.too_many(ticket, dropped=dropped)
         if not count:
             return heard
         detail = f"{failure.detail}, while we held {count} connections to it (held.connections): they are closed now"

@@ -173,7 +173,7 @@ async def test_a_defect_before_or_behind_the_conversation_costs_only_its_own_loo
 
 
 async def test_our_own_stall_is_told_however_long_the_canaries_took(pool: DecoderPool) -> None:
-    """The loop stood still while a look failed; then canaries were asked for a second: the Report says so all the same."""
+    """The loop stood still while a look failed, and then canaries were asked for a second: the Report says so."""
 
     class Slow(Canaries):
         async def fresh(self, since: float) -> tuple[Canary, ...]:

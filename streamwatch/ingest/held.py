@@ -213,12 +213,14 @@ class HeldConnections:
             self._sweep_later(now)
         return True
 
-    def drop(self, camera: int) -> None:
-        """Closes what is held of that camera: it has one session, ever, and another one begins."""
+    def drop(self, camera: int) -> bool:
+        """Closes what is held of that camera, if anything is: it has one session, ever, and another one begins."""
         held = self._held.get(camera)
-        if held is not None:
-            self._remove(held).close()
-            held.answer(LookError(Reason.NET_RESET, "another look took its place"))
+        if held is None:
+            return False
+        self._remove(held).close()
+        held.answer(LookError(Reason.NET_RESET, "another look took its place"))
+        return True
 
     def take(self, ticket: Ticket) -> asyncio.Transport | None:
         """The connection itself, for a look in it, where it is idle; whoever takes it closes it."""
@@ -235,9 +237,14 @@ class HeldConnections:
         self.drop(waiting[0].camera)
         return True
 
-    def too_many(self, ticket: Ticket) -> int:
-        """The device has no room for a look: how many connections it was holding for us, which are closed for a day."""
+    def too_many(self, ticket: Ticket, *, dropped: bool = False) -> int:
+        """The device has no room for a look: how many connections it was holding for us, which are closed for a day.
+
+        `dropped`: that camera's own as well, which was closed just before the look.
+        """
         found = {held.camera for place in _places(ticket) for held in self._at.get(place, ())}
+        if dropped:
+            found.add(ticket.camera)
         for camera in found:
             self._rest(camera)
             self.drop(camera)

@@ -42,6 +42,7 @@ class Device:
     closes_after: str | None = None  # a method; it answers and closes
     mute: bool = False  # answers nothing in connections that it has had for a while
     busy: bool = False
+    single: bool = False  # has room for one connection, and closes what is more
     locked: bool = False  # takes no password; the second connection answers nothing but OPTIONS
     tries: int = 0  # of a password that was refused
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -56,6 +57,10 @@ class Device:
         self.writers.append(writer)
         self.open += 1
         self.most = max(self.most, self.open)
+        if self.single and self.open > 1:
+            self.open -= 1
+            writer.close()
+            return
         playing = False
         try:
             while True:
@@ -304,6 +309,43 @@ async def test_a_device_that_is_busy_with_us_is_ours(monkeypatch: pytest.MonkeyP
         assert "held.connections" in look.detail
         (look,) = await looks(who, ticket(camera, 2, host="h"), depth=Depth.STREAM)
         assert look.reason is Reason.RTSP_BUSY
+
+
+async def test_a_device_that_has_no_room_beside_our_connection_is_ours() -> None:
+    """It closes what is beside the connection that we hold: ours.limit, and none is held there; else it is its own."""
+    who = holding()
+    async with device() as camera:
+        await looks(who, ticket(camera, 1, host="h"))
+        assert who.held == 1
+        camera.single = True
+        (look,) = await looks(who, ticket(camera, 2, host="h"), depth=Depth.STREAM)
+        assert (look.reason, who.held) == (Reason.OURS_LIMIT, 0)
+        await until(lambda: camera.open == 0)
+        (look,) = await looks(who, ticket(camera, 2, host="h"), depth=Depth.STREAM)
+        assert (look.reason, who.held) == (None, 1)
+        (look,) = await looks(who, ticket(camera, 1, host="h"), depth=Depth.STREAM)
+        assert look.reason is Reason.OURS_LIMIT
+        await until(lambda: camera.open == 0)
+        camera.open = 1
+        (look,) = await looks(who, ticket(camera, 1, host="h"), depth=Depth.STREAM)
+        assert look.reason is Reason.NET_RESET
+        who.close()
+
+
+async def test_a_device_that_has_not_seen_our_connection_end_is_ours() -> None:
+    """Another password is another connection: what the device does to it beside the old one is not its own fault."""
+    who = holding()
+    async with device() as camera:
+        await looks(who, ticket(camera))
+        camera.single = True
+        camera.open = 2  # as it has not noticed by then
+        (look,) = await looks(who, ticket(camera, credentials=Credentials("u", "p")), depth=Depth.STREAM)
+        assert (look.reason, who.held) == (Reason.OURS_LIMIT, 0)
+        assert "held.connections" in look.detail
+        camera.open = 1
+        (look,) = await looks(who, ticket(camera, credentials=Credentials("u", "p")), depth=Depth.STREAM)
+        assert look.reason is Reason.NET_RESET
+        who.close()
 
 
 async def test_another_address_is_another_connection() -> None:
