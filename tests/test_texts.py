@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import string
 from pathlib import Path
@@ -13,6 +14,7 @@ from streamwatch.errors import Blame, Reason, Step
 from streamwatch.model.look import State
 from streamwatch.quality.streams import STREAM_MEASURES
 from streamwatch.quality.table import MEASURES
+from streamwatch.verdict import Policy
 
 FAULTS = [
     "blackout",
@@ -38,6 +40,9 @@ FAULTS = [
     "ptz_runaway",
 ]
 ROOT = Path(texts.__file__).parent.parent
+WHYS = sorted(
+    {why for path in (ROOT / "quality").glob("*.py") for why in re.findall(r'"((?:no|too)_[a-z]+)"', path.read_text())}
+)
 
 
 def places(text: str) -> set[str]:
@@ -69,10 +74,13 @@ def test_no_text_is_empty_and_places_agree(lang: str) -> None:
         *(f"picture.{state}" for state in State),
         *(f"fault.{fault}" for fault in FAULTS),
         *(f"measure.{measure}" for measure in (*MEASURES, *STREAM_MEASURES)),
+        *(f"why.{why}" for why in WHYS),
+        *(f"threshold.{name.name}" for name in dataclasses.fields(Policy)),
     ],
 )
 def test_every_code_has_a_text(lang: str, key: str) -> None:
     """A person never reads a bare code."""
+    assert len(WHYS) >= 6, "where measures say why they cannot be taken"
     assert texts.text(key, lang)
 
 

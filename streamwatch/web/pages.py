@@ -30,6 +30,8 @@ SCRIPT_PREFIXES: Final = (
     "fault.",
     "dimension.",
     "measure.",
+    "why.",
+    "threshold.",
 )
 OWN_NAMES: Final = {"zh-CN": "中文", "en": "English"}  # a language is named in itself
 

@@ -33,13 +33,13 @@ function measures(found) {
   const rows = Object.entries(found || {}).map(([name, measure]) =>
     el("tr", {}, el("th", { scope: "row", title: name }, word("measure", name)),
       el("td", { class: "number" }, measure.valid ? number(measure.value) : t("page.not_judged")),
-      el("td", { class: "muted" }, measure.valid ? "" : measure.why || "")));
+      el("td", { class: "muted" }, measure.valid ? "" : word("why", measure.why))));
   return rows.length ? table(t("page.measures"), [t("page.measure"), t("page.value"), ""], rows) : null;
 }
 
 function thresholds(found) {
   const rows = Object.entries(found || {}).map(([name, value]) =>
-    el("tr", {}, el("th", { scope: "row" }, el("code", {}, name)), el("td", { class: "number" }, typeof value === "number" ? number(value) : String(value))));
+    el("tr", {}, el("th", { scope: "row", title: name }, word("threshold", name)), el("td", { class: "number" }, typeof value === "number" ? number(value) : String(value))));
   return rows.length ? table(t("page.thresholds"), [], rows) : null;
 }
 
