@@ -17,6 +17,7 @@ from streamwatch.decoders.job import DecodeJob
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Reason
 from streamwatch.health import LoopLag
+from streamwatch.heap import prepare_for_looks
 from streamwatch.looker import Looker, LookerPolicy
 from streamwatch.model.look import Depth, Look, StreamKind
 from streamwatch.model.report import Report, Round, Ticket
@@ -138,6 +139,7 @@ async def bench(cameras: Sequence[FarmCamera], *apart: int) -> AsyncIterator[Ben
     """Decoders, one a core, and the lookers that use them; `apart` are the pids of farms."""
     pool = DecoderPool(workers=len(os.sched_getaffinity(0)), jail=JailMode.BEST_EFFORT)
     await pool.start()
+    prepare_for_looks()  # as in the service
     try:
         yield Bench(cameras, pool, apart)
     finally:

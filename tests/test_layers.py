@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "streamwatch"
 
 LAYERS = [
-    {"errors", "clock", "counters", "frames"},
+    {"errors", "clock", "counters", "frames", "heap"},
     {"model"},
     {"wire"},
     {"schedule", "triage", "quality", "verdict", "blame", "timeline", "texts"},  # pure; values meet in model

@@ -6,19 +6,14 @@ the same blocks again with the next picture: 1280x720 H.264 took 110 page faults
 
 from __future__ import annotations
 
-import ctypes
 from typing import Final
 
-_M_TRIM_THRESHOLD: Final = -1  # malloc.h of glibc
-_M_MMAP_THRESHOLD: Final = -3
+from streamwatch.heap import keep_blocks
+
 MMAP_BYTES: Final = 32 * 2**20  # glibc's own maximum; the largest block is a plane of 8.9 MB
 TRIM_BYTES: Final = 256 * 2**20  # above the address space that a worker may add: its heap is never cut
 
 
 def keep_memory() -> bool:
     """Tells malloc so, for this process and its forks. False where the C library is not glibc: nothing is lost."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, TRIM_BYTES))
+    return keep_blocks(MMAP_BYTES, TRIM_BYTES)

@@ -18,6 +18,7 @@ from streamwatch.decoders.jail import die_with_parent
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.fleet.local import Channel, SocketChannel
 from streamwatch.health import LoopLag
+from streamwatch.heap import prepare_for_looks
 from streamwatch.logs import configure, hide_secrets
 from streamwatch.looker import Looker
 from streamwatch.model.report import Report, Round, VersionError, decode_round, encode
@@ -50,6 +51,7 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
         lag=lag,
     )
     await pool.start()
+    prepare_for_looks()
     background = [asyncio.create_task(lag.run()), asyncio.create_task(canaries.run())]
     rounds: set[asyncio.Task[None]] = set()
     hidden: set[str] = set()  # the logs know these passwords already
