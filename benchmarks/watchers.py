@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +15,9 @@ from benchmarks.cameras import FarmCamera
 from benchmarks.measure import BenchmarkError, ended
 from benchmarks.rival_process import joined
 from streamwatch.clock import SystemClock
-from streamwatch.ingest.continuous import READ_BYTES, Watcher, watch
+from streamwatch.ingest.continuous import Watcher, watch
 from streamwatch.ingest.session import Heard, Limits, open_session
+from streamwatch.ingest.sweeping import BUFFER, Seat, Sweep
 from streamwatch.model.look import Depth
 from streamwatch.net.address import Guard
 from streamwatch.wire.ask import Ask
@@ -55,9 +56,10 @@ def _checked(heard: Heard, camera: FarmCamera) -> None:
 async def ours(cameras: Sequence[FarmCamera]) -> AsyncIterator[Count]:
     """The product's watchers, none of which wants a keyframe."""
     watchers: list[Watcher] = []
+    sweep = Sweep()
 
     async def begin(camera: FarmCamera) -> None:
-        heard, watcher = await watch(ask_of(camera), LIMITS, clock=SystemClock(), guard=Guard())
+        heard, watcher = await watch(ask_of(camera), LIMITS, clock=SystemClock(), guard=Guard(), sweep=sweep)
         _checked(heard, camera)
         if watcher is None:
             raise BenchmarkError(f"{camera.url(SIZE)} could not be watched")
@@ -82,29 +84,32 @@ async def ours(cameras: Sequence[FarmCamera]) -> AsyncIterator[Count]:
 class _Drop(asyncio.BufferedProtocol):
     """The least that receives: one buffer for all, and a sum."""
 
-    shared: ClassVar[bytearray] = bytearray(READ_BYTES)  # as ours has it
     received: ClassVar[int] = 0
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002
-        return self.shared
+        return BUFFER  # as ours has it
 
     def buffer_updated(self, nbytes: int) -> None:
         _Drop.received += nbytes
 
 
 @asynccontextmanager
-async def drop(cameras: Sequence[FarmCamera]) -> AsyncIterator[Count]:
-    """Sessions opened as ours are; what comes is read and dropped."""
+async def drop(cameras: Sequence[FarmCamera], sweep: Sweep | None = None) -> AsyncIterator[Count]:
+    """Sessions opened as ours are; what comes is read, in the turns of `sweep` or as it comes, and dropped."""
     transports: list[asyncio.Transport] = []
+    seats: list[Seat] = []
 
     async def begin(camera: FarmCamera) -> None:
         heard, opened = await open_session(ask_of(camera), LIMITS, clock=SystemClock(), guard=Guard())
         _checked(heard, camera)
         if opened is None:
             raise BenchmarkError(f"{camera.url(SIZE)} kept no session")
-        opened.transport.set_protocol(_Drop())
+        protocol = _Drop()
+        opened.transport.set_protocol(protocol)
         opened.transport.resume_reading()
         transports.append(opened.transport)
+        if sweep is not None and (seat := sweep.join(opened.transport, protocol.buffer_updated, lambda: None)):
+            seats.append(seat)
 
     async def pictures() -> None:
         if any(transport.is_closing() for transport in transports):
@@ -114,8 +119,15 @@ async def drop(cameras: Sequence[FarmCamera]) -> AsyncIterator[Count]:
         await _each(cameras, begin)
         yield pictures
     finally:
+        for seat in seats:
+            seat.leave()
         for transport in transports:
             transport.close()
+
+
+def swept(cameras: Sequence[FarmCamera]) -> AbstractAsyncContextManager[Count]:
+    """Read in turns, as ours are, and dropped."""
+    return drop(cameras, Sweep())
 
 
 def dropped_bytes() -> int:

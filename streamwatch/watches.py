@@ -22,6 +22,7 @@ from streamwatch.gates import Gate
 from streamwatch.ingest.connection import Opened
 from streamwatch.ingest.continuous import Watcher, part
 from streamwatch.ingest.session import Heard
+from streamwatch.ingest.sweeping import Sweep
 from streamwatch.model.look import Depth, Look
 from streamwatch.model.report import Ticket
 from streamwatch.quality.streams import measures_of
@@ -114,6 +115,7 @@ class Watches:
         self._watches: dict[int, _Watch] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._told_full = False
+        self._sweep = Sweep()
 
     @property
     def open(self) -> int:
@@ -189,6 +191,7 @@ class Watches:
             max_bytes=ask.max_media_bytes,
             keyframe=lambda frame, _at: self._came(watch, frame),
             ended=lambda error: self._ended(watch, error),
+            sweep=self._sweep,
         )
         if lost_at:
             watch.seen = replace(watch.seen, longest_gap_s=max(watch.seen.longest_gap_s, now - lost_at))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import Final
 
 from streamwatch.clock import US, Clock
 from streamwatch.errors import LookError, Reason
 from streamwatch.ingest.connection import FAREWELL_S, Opened
 from streamwatch.ingest.session import Heard, Limits, open_session
+from streamwatch.ingest.sweeping import BUFFER, READ_BYTES, Seat, Sweep
 from streamwatch.net.address import Guard
 from streamwatch.net.tls import Trust
 from streamwatch.net.udp import RECEIVE_BUFFER
@@ -23,7 +24,6 @@ from streamwatch.wire.media import Keyframe
 from streamwatch.wire.tally import Seen
 from streamwatch.wire.watching import Watching
 
-READ_BYTES: Final = 64 * 1024  # of one read: a 4K camera's keyframe comes in ten
 RATE: Final = 4 * 2**20  # bytes and `Watching.cost` a second of one session: 32 Mbit/s, twice what cameras of 4K send
 BURST: Final = 4 * 2**20  # at once: the largest keyframe that is taken
 MAX_PAUSE_S: Final = 1.0  # of reading, where it was too much; media that stops so long is no stall yet
@@ -35,11 +35,9 @@ class Watcher(asyncio.BufferedProtocol):
     """One session that is open and watched. `keyframe` is called with each keyframe, at most one in `every_s` seconds
     (None: none is put together) and the moment (monotonic) at which it was whole; `ended` once it is over by itself.
 
-    Says farewell and ends with `part` or `close`.
+    It is read in the turns of `sweep`, where there is one and its bytes are neither encrypted nor datagrams, else as
+    they come. Says farewell and ends with `part` or `close`.
     """
-
-    # one loop reads from one connection at a time, and what was read is taken before the next read
-    _shared: ClassVar[bytearray] = bytearray(READ_BYTES)
 
     def __init__(
         self,
@@ -51,6 +49,7 @@ class Watcher(asyncio.BufferedProtocol):
         max_bytes: int,
         keyframe: Callable[[Keyframe, float], None],
         ended: Callable[[LookError], None],
+        sweep: Sweep | None = None,
     ) -> None:
         now = clock.monotonic()
         self.transport_name = "http" if opened.upload is not None else "tcp" if opened.pair is None else "udp"
@@ -71,6 +70,7 @@ class Watcher(asyncio.BufferedProtocol):
         self._receive = self._watching.receive
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._seat: Seat | None = None
         opened.transport.set_protocol(self)
         if opened.pair is not None:
             opened.pair.listen(opened.senders, self._take_datagram)
@@ -80,6 +80,8 @@ class Watcher(asyncio.BufferedProtocol):
         self._after(now)
         if not self._closed:
             opened.transport.resume_reading()
+            if sweep is not None and opened.pair is None:
+                self._seat = sweep.join(opened.transport, self.buffer_updated, self._lost)
             self._tick()
 
     @property
@@ -108,11 +110,11 @@ class Watcher(asyncio.BufferedProtocol):
     # ---- the interface of asyncio
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002
-        return self._shared
+        return BUFFER
 
     def buffer_updated(self, nbytes: int) -> None:
         now = self._monotonic()
-        out = self._receive(self._shared, 0, nbytes, now)
+        out = self._receive(BUFFER, 0, nbytes, now)
         if out is not None:
             self._send(out)
             self._after(now)
@@ -162,9 +164,13 @@ class Watcher(asyncio.BufferedProtocol):
         self._room, self._room_at, self._cost, self._taken = room, now, self._watching.cost, 0
         if room < 0 and not self._opened.transport.is_closing():
             self._opened.transport.pause_reading()
+            if self._seat is not None:
+                self._seat.paused = True
             self._loop.call_later(min(MAX_PAUSE_S, -room / RATE), self._read_on)
 
     def _read_on(self) -> None:
+        if self._seat is not None:
+            self._seat.paused = False
         if not self._opened.transport.is_closing():
             self._opened.transport.resume_reading()
 
@@ -221,6 +227,9 @@ class Watcher(asyncio.BufferedProtocol):
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._seat is not None:
+            self._seat.leave()
+            self._seat = None
 
 
 async def part(opened: Opened, clock: Clock) -> None:
@@ -245,6 +254,7 @@ async def watch(
     every_s: float | None = None,
     keyframe: Callable[[Keyframe, float], None] = lambda _frame, _at: None,
     ended: Callable[[LookError], None] = lambda _error: None,
+    sweep: Sweep | None = None,
 ) -> tuple[Heard, Watcher | None]:
     """Opens a session by an ordinary conversation (`ask` of depth stream) and watches it from its keyframe on.
 
@@ -266,5 +276,6 @@ async def watch(
         max_bytes=ask.max_media_bytes,
         keyframe=keyframe,
         ended=ended,
+        sweep=sweep,
     )
     return heard, watcher

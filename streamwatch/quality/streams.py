@@ -24,7 +24,14 @@ STREAM_MEASURES: Final[dict[str, Measure]] = {
         Measure(BITRATE, "kbit/s", 0, 100_000, f"of the video, with its RTP headers, {_SINCE}", _OWN),
         Measure(FRAME_RATE, "pictures a second", 0, 1_000, f"{_SINCE}, while a session was open", _OWN),
         Measure(KEYFRAME_INTERVAL, "seconds", 0, 86_400, f"from one keyframe to the next, on average {_SINCE}", _OWN),
-        Measure(STALL, "seconds", 0, 86_400, f"longest time without a picture {_SINCE}, also without a session", _OWN),
+        Measure(
+            STALL,
+            "seconds",
+            0,
+            86_400,
+            f"longest time without a picture {_SINCE}, also without a session; ± 0.1",
+            _OWN,
+        ),
     )
 }
 

@@ -30,44 +30,45 @@ class Told(NamedTuple):
 
 
 class SenderClock:
-    """The first and the latest report of each source."""
+    """The first and the latest report of each source, and the one that came here fastest."""
 
     __slots__ = ("_told",)
 
     def __init__(self) -> None:
-        self._told: dict[int, tuple[Told, Told]] = {}
+        self._told: dict[int, tuple[Told, Told, Told]] = {}
 
     def heard(self, report: SenderReport, now: float) -> None:
         """A report came at `now` (seconds, monotonic)."""
         told = Told(report, now)
         before = self._told.get(report.ssrc)
         if before is not None:
-            self._told[report.ssrc] = before[0], told
+            first, _, fastest = before
+            faster = (report.ntp - fastest.report.ntp) / _ROUND > now - fastest.at
+            self._told[report.ssrc] = first, told, told if faster else fastest
         elif len(self._told) < MAX_SOURCES:
-            self._told[report.ssrc] = told, told
+            self._told[report.ssrc] = told, told, told
 
     def latest(self, ssrc: int | None) -> Told | None:
         """The latest report of that source; None for a source: of the only one that there is."""
-        pair = self._pair(ssrc)
-        return None if pair is None else pair[1]
+        reports = self._reports(ssrc)
+        return None if reports is None else reports[1]
 
     def offset_ms(self, ssrc: int | None, zero_us: int) -> float | None:
         """The device's clock minus ours; None where it tells no date.
 
         `zero_us` is what our own clock showed (UTC, microseconds) when the monotonic one stood at zero. The way here
-        makes a device look late, so the report that took it faster counts.
+        makes a device look late, and so does our reading only now and then: the report that came fastest counts.
         """
-        pair = self._pair(ssrc)
-        offsets = [_offset_us(told, zero_us) for told in pair or ()]
-        known = [offset for offset in offsets if offset is not None]
-        return max(known) / 1000 if known else None
+        reports = self._reports(ssrc)
+        offset = _offset_us(reports[2], zero_us) if reports is not None else None
+        return None if offset is None else offset / 1000
 
     def drift_ppm(self, ssrc: int | None, clock_rate: int) -> float | None:
         """How much faster its media clock (Hz) runs than its own NTP, in millionths; None where too little is known."""
-        pair = self._pair(ssrc)
-        if pair is None:
+        reports = self._reports(ssrc)
+        if reports is None:
             return None
-        first, latest = pair[0].report, pair[1].report
+        first, latest = reports[0].report, reports[1].report
         seconds = (latest.ntp - first.ntp) / _ROUND
         if seconds < MIN_DRIFT_S:
             return None
@@ -75,7 +76,7 @@ class SenderClock:
         found = (ticks / clock_rate / seconds - 1) * 1_000_000
         return found if abs(found) <= MAX_DRIFT_PPM else None
 
-    def _pair(self, ssrc: int | None) -> tuple[Told, Told] | None:
+    def _reports(self, ssrc: int | None) -> tuple[Told, Told, Told] | None:
         if ssrc is None and len(self._told) == 1:
             return next(iter(self._told.values()))
         return self._told.get(ssrc) if ssrc is not None else None

@@ -119,9 +119,9 @@ def test_a_watched_stream_is_compared_with_one_that_is_dropped(cache: Path) -> N
     plan = replace(continuous.QUICK, streams=2, streams_paced=2, heavy=1, runs=1, pictures=few)
     found = shaped(continuous.run(replace(plan, seconds=0.4, settle_s=0.1, heavy_settle_s=0.6, slack=0.9), cache))
     for suffix in ("", "_paced"):
-        figures = {f"{who}stream_second_cpu_ms{suffix}" for who in ("", "drop.", "pyav.")}
+        figures = {f"{who}stream_second_cpu_ms{suffix}" for who in ("", "drop.", "swept.", "pyav.")}
         assert figures | {f"us.pictures_per_s{suffix}", f"drop.kbps{suffix}"} <= set(found["figures"])
-        assert {f"us_over_drop{suffix}", f"pyav_over_us{suffix}"} <= set(found["ratios"])
+        assert {f"us_over_drop{suffix}", f"us_over_swept{suffix}", f"pyav_over_us{suffix}"} <= set(found["ratios"])
     assert "ffmpeg_over_us" in found["ratios"] or any(note.startswith("ffmpeg") for note in found["notes"])
 
 

@@ -15,6 +15,7 @@ from streamwatch.errors import LookError, Reason
 from streamwatch.ingest import continuous
 from streamwatch.ingest.continuous import Watcher, watch
 from streamwatch.ingest.session import Limits
+from streamwatch.ingest.sweeping import READ_BYTES, Sweep
 from streamwatch.model.look import Depth, Transport
 from streamwatch.net.address import Guard
 from streamwatch.wire.ask import Ask
@@ -68,7 +69,8 @@ class Device:
 class Opened:
     """What came of `watch`."""
 
-    def __init__(self) -> None:
+    def __init__(self, sweep: Sweep | None = None) -> None:
+        self.sweep = sweep
         self.keyframes: list[Keyframe] = []
         self.ended: list[LookError] = []
 
@@ -79,7 +81,7 @@ class Opened:
         ask = Ask(url, Depth.STREAM, transport=transport)
         heard, watcher = await watch(
             ask, Limits(), clock=SystemClock(), guard=Guard(), every_s=every_s,
-            keyframe=lambda found, _: self.keyframes.append(found), ended=self.ended.append,
+            keyframe=lambda found, _: self.keyframes.append(found), ended=self.ended.append, sweep=self.sweep,
         )  # fmt: skip
         assert heard.failure is None and watcher is not None
         try:
@@ -100,12 +102,13 @@ def run(loop: str, work: Coroutine[Any, Any, None]) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("swept", [False, True], ids=["as it comes", "swept"])
 @pytest.mark.parametrize("way", ["plain", "tls", "tunnel"])
-def test_every_way_to_a_camera_can_be_watched(loop: str, way: str, tmp_path: Path) -> None:
+def test_every_way_to_a_camera_can_be_watched(loop: str, way: str, swept: bool, tmp_path: Path) -> None:
     """Packets without loss, keyframes again and again, and a farewell that names the session and is waited for."""
 
     async def work() -> None:
-        device, seen = Device(), Opened()
+        device, seen = Device(), Opened(Sweep() if swept else None)
         async with contextlib.AsyncExitStack() as stack:
             context = serving(certificate(), tmp_path) if way == "tls" else None
             found = await stack.enter_async_context(peer(device, context))
@@ -162,8 +165,9 @@ FLOODS = {
 }
 
 
+@pytest.mark.parametrize("swept", [False, True], ids=["as it comes", "swept"])
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_a_flood_gives_way_to_others(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flood_gives_way_to_others(flood: str, swept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends as fast as it can is not read any more for a while, and what is kept of it stays below a packet."""
     monkeypatch.setattr(continuous, "BURST", 2**18)
     monkeypatch.setattr(continuous, "RATE", 2**20)
@@ -182,11 +186,11 @@ async def test_a_flood_gives_way_to_others(flood: str, monkeypatch: pytest.Monke
             await asyncio.sleep(0)
 
     monkeypatch.setattr(Watcher, "_charge", counted)
-    seen = Opened()
+    seen = Opened(Sweep() if swept else None)
     async with peer(Device(floods)) as found, seen.watching(found.url.replace("rtsps", "rtsp")) as watcher:
         await until(lambda: pauses >= 2 or watcher.over)
         parser = watcher._watching._parser
-        assert parser is None or len(parser._buffer) <= 2**16 + continuous.READ_BYTES
+        assert parser is None or len(parser._buffer) <= 2**16 + READ_BYTES
     assert pauses >= 2 or flood == "answers to nothing"
 
 

@@ -43,6 +43,16 @@ def test_the_offset_is_the_devices_clock_minus_ours(offset_ms: int, now: float) 
     assert told.offset_ms(SSRC, ZERO_US) == pytest.approx(offset_ms, abs=0.002)
 
 
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=12), st.integers(-10_000, 10_000))
+def test_the_report_that_came_fastest_tells_the_offset(ways_s: list[float], offset_ms: int) -> None:
+    """Whichever of all it was: what the others waited on their way, or for us to read them, is no delay of a clock."""
+    told = SenderClock()
+    for number, way_s in enumerate(ways_s):
+        sent_us = ZERO_US + number * 5_000_000
+        told.heard(SenderReport(SSRC, ntp(sent_us + offset_ms * 1000), 0), number * 5 + way_s)
+    assert told.offset_ms(SSRC, ZERO_US) == pytest.approx(offset_ms - min(ways_s) * 1000, abs=0.002)
+
+
 @pytest.mark.parametrize(
     "ntp_time",
     [
