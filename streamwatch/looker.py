@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import resource
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -45,6 +45,7 @@ LANE: Final = 8  # an eighth of its places, and beside them, is for looks that c
 FILES_A_LOOK: Final = 3  # over UDP: a connection and two ports
 FILES_BESIDE: Final = 100  # the channel to the service, decoders, canaries, logs
 HELD_SHARE: Final = 1 / 3  # of the deadline, for a look in a connection that was held; the rest is for a new one
+TELL_QUEUED_S: Final = 0.001  # below it a look began at once
 BEHIND: Final = "a look at this camera is under way and another waits: its interval is shorter than its looks take"
 DOUBTFUL: Final = 2  # looks at once with an account that was not let in yet: each may be a wrong answer
 NO_ROOM: Final = frozenset({Reason.RTSP_BUSY, Reason.NET_REFUSED, Reason.NET_RESET})  # how devices say it
@@ -249,27 +250,42 @@ class Looker:
     async def _ticket(self, order: Round, ticket: Ticket) -> Look:
         """One look of a round, in its turn: the camera's, then its account's and its line's, then all others'."""
         cameras, doubtful = self._cameras, self._doubtful
+        queued_s = 0.0
         if not cameras.enter(ticket.camera):
             if not order.visit and cameras.crowded(ticket.camera):
-                return self._not_taken(ticket, order, Reason.OURS_OVERLOAD, BEHIND)
-            await cameras.wait(ticket.camera)
+                whose = Reason.OURS_OVERLOAD if self._all.crowded(EVERYBODY) else Reason.OURS_LIMIT
+                return self._not_taken(ticket, order, whose, BEHIND)
+            queued_s += await self._queue(cameras, ticket.camera)
         try:
             if (watched := await self._watched(order, ticket)) is not None:
                 return watched
             account = self._in_doubt(ticket, order.depth)
-            if not doubtful.enter(account):
-                await doubtful.wait(account)
+            if account is not None and not doubtful.enter(account):
+                queued_s += await self._queue(doubtful, account)
             try:
-                return with_seen(self._watches, ticket, await self._in_turn(order, ticket))
+                return with_seen(self._watches, ticket, await self._in_turn(order, ticket, queued_s))
             finally:
                 doubtful.leave(account)
         finally:
             cameras.leave(ticket.camera)
 
-    async def _in_turn(self, order: Round, ticket: Ticket) -> Look:
-        if ticket.line is not None and not await self._lines.turn(ticket):
-            detail = f"{ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look"
-            return self._not_taken(ticket, order, Reason.OURS_LIMIT, f"line {ticket.line}: {detail}")
+    async def _queue(self, gate: Gate, key: Hashable) -> float:
+        """Waits for a place that looks at the same camera, device or account hold, and tells the seconds.
+
+        None where somebody waits for this looker's own places: those looks may wait for us, so it is our lack of room.
+        """
+        begun, ours = self._clock.monotonic(), self._all.crowded(EVERYBODY)
+        await gate.wait(key)
+        ours = ours or self._all.crowded(EVERYBODY)
+        return 0.0 if ours else self._clock.monotonic() - begun
+
+    async def _in_turn(self, order: Round, ticket: Ticket, queued_s: float) -> Look:
+        if ticket.line is not None:
+            since = self._clock.monotonic()
+            if not await self._lines.turn(ticket):
+                detail = f"{ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look"
+                return self._not_taken(ticket, order, Reason.OURS_LIMIT, f"line {ticket.line}: {detail}")
+            queued_s += self._clock.monotonic() - since
         received = 0
         taken: list[tuple[Gate, str | None]] = []
         try:
@@ -280,10 +296,15 @@ class Looker:
             ):
                 # looks go before connections that are only held
                 if not gate.enter(key) and not (self._held.give_way(what, key) and gate.enter(key)):
-                    await gate.wait(key)
+                    if what != "looker":
+                        queued_s += await self._queue(gate, key)
+                    else:
+                        await gate.wait(key)
                 taken.append((gate, key))
             look = await self.look(ticket, order.depth, order=order.id, insist=order.visit)
             received = look.media_bytes
+            if queued_s >= TELL_QUEUED_S:
+                look = replace(look, queued_ms=round(queued_s * 1000, 3))
         finally:
             for gate, key in reversed(taken):
                 gate.leave(key)

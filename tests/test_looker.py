@@ -18,6 +18,7 @@ from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.errors import Exit, Reason
 from streamwatch.findings import found
+from streamwatch.gates import Gate
 from streamwatch.health import BEAT_S, LoopLag
 from streamwatch.inbox import FLUSH_S
 from streamwatch.looker import Looker, LookerPolicy
@@ -206,7 +207,7 @@ async def test_our_own_stall_is_told_however_long_the_canaries_took(pool: Decode
 
 
 async def test_looks_longer_than_their_interval_do_not_pile_up(idle: Looker) -> None:
-    """One look under way, one waits for it; the patrol's next is ours.overload at once, and a person's waits too."""
+    """One look under way, one waits for it; the patrol's next is ours.limit at once, and a person's waits too."""
     release = asyncio.Event()
 
     async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -223,7 +224,7 @@ async def test_looks_longer_than_their_interval_do_not_pile_up(idle: Looker) -> 
         await asyncio.sleep(0.05)
     visit = asyncio.create_task(work(idle, msgspec.structs.replace(what, visit=True)))
     third = looks_of(await work(idle, what))[1]
-    assert (third.reason, third.duration_us < 1_000_000) == (Reason.OURS_OVERLOAD, True)
+    assert (third.reason, third.duration_us < 1_000_000) == (Reason.OURS_LIMIT, True)
     assert "interval" in third.detail
     assert not any(task.done() for task in (*queued, visit))
     release.set()
@@ -232,6 +233,39 @@ async def test_looks_longer_than_their_interval_do_not_pile_up(idle: Looker) -> 
     assert looks_of(await work(idle, what))[1].reason is Reason.NET_RESET
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize("places", [256, 2])
+async def test_a_look_tells_how_long_its_own_recorder_kept_it_waiting(idle: Looker, places: int) -> None:
+    """Looks that queue at a slow recorder say so; where this looker has no place to spare it is our lack of room."""
+    who = idle
+    who._all, who._recorders = Gate(places), Gate(1)
+
+    async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    tickets = tuple(
+        Ticket(
+            camera=camera, url=f"rtsp://127.0.0.1:{port}/{camera}", stream=StreamKind.MAIN, offset_ms=0,
+            deadline_ms=5000, host=f"h{camera}", group=group,
+        )
+        for camera, group in enumerate(["slow", "a", "b", "slow", "slow"])
+    )  # fmt: skip
+    what = Round(id="r", village=1, depth=Depth.REACH, due_us=SystemClock().utc_us(), window_ms=0, tickets=tickets)
+    looks = looks_of(await work(who, what))
+    server.close()
+
+    waited = [looks[camera].queued_ms for camera in range(5)]
+    late_ms = [(looks[camera].started_us - what.due_us) / 1000 for camera in range(5)]
+    if places == 2:
+        assert waited[:4] == [0.0] * 4
+    else:
+        assert waited[:3] == [0.0] * 3
+        assert 0 < waited[3] < waited[4]
+        assert all(kept <= late for kept, late in zip(waited, late_ms, strict=True))
 
 
 async def test_a_recorders_account_is_not_locked_by_all_of_its_cameras(pool: DecoderPool) -> None:

@@ -85,6 +85,7 @@ class Look(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True)
     media_bytes: int = 0  # RTP packets of its session, what a line's budget is charged with
     waited_out: bool = False  # media flowed whole for as long as this camera may need, and no keyframe came
     warm: bool = False  # it skipped what an earlier look had learnt (OPTIONS, DESCRIBE)
+    queued_ms: float = 0.0  # before it began: for its own camera, account, line, recorder or host, while we had room
 
     def measure(self, name: str) -> Measurement | None:
         """The measurement of that name, or None."""
