@@ -128,7 +128,8 @@ CATALOGUE: Final = (
     Metric(
         "streamwatch_patrol_thinning",
         Kind.GAUGE,
-        "Of so many looks at a camera one is as deep as that; 1: each. Above 1 there is more work than room.",
+        "Of so many looks at a camera one is as deep as that; reach: of those between the patrol's one comes. 1: each. "
+        "Above 1 there is more work than room.",
         ("depth",),
     ),
     Metric("streamwatch_loop_lag_seconds", Kind.GAUGE, "Worst event loop delay lately.", ("process",)),

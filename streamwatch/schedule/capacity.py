@@ -2,7 +2,8 @@
 
 Capacity is measured, never guessed. With more work than there is room for, picture looks become stream looks, one in
 two, then two in three and so on; only when all but one in twelve did, stream looks become reach looks: the time
-between stream looks is then unknown, so a late one is better for as long as it still comes within the grace.
+between stream looks is then unknown, so a late one is better for as long as it still comes within the grace. Rounds
+between those of the patrol, that only ask whether cameras answer, go last of all.
 
 One step down takes a period in which a tenth of the looks began late, or a twentieth of the rounds did not end; a step
 back takes several calm ones, and more of them each time that a step back proved too early.
@@ -34,14 +35,19 @@ _STEPS: Final = 4 * 22  # to 4,194 s
 
 
 class Thinning(NamedTuple):
-    """Of so many looks at a camera one is still a picture look, or at least a stream look. 1: each."""
+    """Of so many looks at a camera one is still a picture look, or at least a stream look. 1: each.
+
+    `reach_every`: of so many looks between those of the patrol one is still sent.
+    """
 
     picture_every: int
     stream_every: int
+    reach_every: int = 1
 
 
 PICTURE_STEPS: Final = (1, 2, 3, 4, 6, 12)  # each divides the last, so that looks that stay fall together
 STREAM_STEPS: Final = (2, 3, 4, 6)
+REACH_STEPS: Final = (2, 4, 12)
 LADDERS: Final = {
     Depth.PICTURE: (
         *(Thinning(every, 1) for every in PICTURE_STEPS),
@@ -50,6 +56,14 @@ LADDERS: Final = {
     Depth.STREAM: (Thinning(1, 1), *(Thinning(1, every) for every in STREAM_STEPS)),
 }
 WHOLE: Final = Thinning(1, 1)
+
+
+def ladder_of(depth: Depth, *, between: bool) -> tuple[Thinning, ...]:
+    """What is taken away, step by step; `between`: there are rounds between those of the patrol."""
+    steps = LADDERS.get(depth, (WHOLE,))
+    if not between:
+        return steps
+    return (*steps, *(steps[-1]._replace(reach_every=every) for every in REACH_STEPS))
 
 
 def depth_of(depth: Depth, thinning: Thinning, turn: int) -> Depth:
@@ -102,8 +116,8 @@ class _Period:
 class Capacity:
     """Takes in how the patrol goes, and says after each period how much of it there is room for."""
 
-    def __init__(self, depth: Depth, interval_s: int) -> None:
-        self._ladder = LADDERS.get(depth, (WHOLE,))
+    def __init__(self, depth: Depth, interval_s: int, *, between: bool = False) -> None:
+        self._ladder = ladder_of(depth, between=between)
         self._step = 0
         self._period_us = int(max(LEAST_PERIOD_S, interval_s) * 1_000_000)
         self._ends_us: int | None = None
@@ -170,7 +184,7 @@ class Capacity:
         if self._relaxed_for is not None:
             self._relaxed_for += 1
         gives = self._ladder[min(self._step + 1, len(self._ladder) - 1)]
-        late = _share(period.late if gives.stream_every == 1 else period.very_late, period)
+        late = _share(period.late if gives.stream_every == gives.reach_every == 1 else period.very_late, period)
         if late > OVER_LOOKS or _failed(period):
             self._tighten(2 if late > MANY_LOOKS else 1)
         elif _share(period.late, period) <= CALM_LOOKS and period.looks and not period.unfinished + period.missed:

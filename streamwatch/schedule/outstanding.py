@@ -33,25 +33,27 @@ class Outstanding:
     def __len__(self) -> int:
         return len(self._sent)
 
-    def sent(self, order: Round, interval_s: int) -> None:
-        """That round is due now."""
+    def sent(self, order: Round, interval_s: int, turns: int = 1) -> None:
+        """That round is due now; where its devices are silent its looks follow each other in so many turns."""
         longest_ms = max(max(ticket.deadline_ms, ticket.patience_ms) for ticket in order.tickets)
         turn_s = LINE_TURN_S if any(ticket.line_kbps is not None for ticket in order.tickets) else 0.0
-        ends_us = order.due_us + (order.window_ms + longest_ms) * 1000 + int((turn_s + TELL_S) * US)
+        ends_us = order.due_us + (order.window_ms + turns * longest_ms) * 1000 + int((turn_s + TELL_S) * US)
         self._sent[order.id] = _Sent(order.due_us, order.window_ms, ends_us, interval_s)
         heapq.heappush(self._ends, (ends_us, order.id))
 
     def heard(self, report: Report, now_us: int) -> None:
-        """A Report came in. A look that our own limits left no room for counts as one that never began."""
+        """A Report came in. A look that this looker had no room for counts as one that never began; what it waited for
+        its own camera, line, recorder or host is none of our lag: a silent device makes its own looks late."""
         sent = self._sent.get(report.round_id)
         if sent is None:
             return
         for look in report.looks:
             if look.step is Step.CONNECT and look.reason is Reason.OURS_OVERLOAD:
                 self._capacity.not_begun()
-            elif look.reason is not Reason.OURS_LIMIT:  # a line's budget says nothing of ours
+            elif look.reason is not Reason.OURS_LIMIT:  # a line's budget, or its own last look, says nothing of ours
                 due_us = sent.due_us + offset_ms(look.camera, sent.window_ms) * 1000
-                self._capacity.began(max(0, look.started_us - due_us) / US, sent.interval_s)
+                lag_s = (look.started_us - due_us) / US - look.queued_ms / 1000
+                self._capacity.began(max(0.0, lag_s), sent.interval_s)
         if report.last:
             del self._sent[report.round_id]
             self._capacity.ended(in_time=now_us <= sent.ends_us)

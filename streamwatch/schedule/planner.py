@@ -10,19 +10,21 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from streamwatch.errors import ACCESS_REASONS, Reason
+from streamwatch.errors import Reason
 from streamwatch.model.inventory import Camera, Inventory
 from streamwatch.model.look import Depth
 from streamwatch.model.report import Report, Round, Ticket
+from streamwatch.schedule.backoff import Backoff
 from streamwatch.schedule.capacity import WHOLE, Capacity, depth_of
 from streamwatch.schedule.outstanding import Outstanding
-from streamwatch.schedule.policy import BACKOFF_INTERVALS, JITTER, US, Policy, phase_us
-from streamwatch.schedule.tickets import ticket_of, tickets_of
+from streamwatch.schedule.policy import JITTER, US, Policy, phase_us
+from streamwatch.schedule.tickets import ticket_of, tickets_of, turns_of
 
 
 @dataclass(slots=True)
@@ -34,12 +36,7 @@ class _Unit:
     cameras: list[Camera]
     tickets: tuple[Ticket, ...] | None = None  # of all of them in order, made when first due: they stay as they are
     reach: tuple[Ticket, ...] | None = None  # the same within the window of a reach round
-
-
-@dataclass(slots=True)
-class _Access:
-    failures: int = 0
-    not_before_us: int = 0
+    turns: int = 1  # of `tickets` at their busiest device
 
 
 class Planner:
@@ -52,15 +49,33 @@ class Planner:
         self._units: dict[tuple[int, int], _Unit] = {}
         self._cameras: dict[int, Camera] = {}
         self._line_kbps: Mapping[str, int] = {}
+        self._at_recorder: Counter[str] = Counter()
         self._patrol: list[tuple[int, tuple[int, int]]] = []
         self._bridges: list[tuple[int, int]] = []  # due, camera: one look between the rounds of two villages
         self._confirm: list[tuple[int, int, int, int]] = []  # due, tie-breaker, camera, attempt
         self._confirming: dict[int, int] = {}  # camera -> attempt that is ordered
-        self._access: dict[int, _Access] = {}
+        self._backoff = Backoff(rng)
         self._reach: list[tuple[int, tuple[int, int]]] = []  # rounds that only ask whether cameras answer
         self._order = itertools.count()
-        self.capacity = Capacity(policy.depth, policy.interval_s)
+        self.capacity = _capacity(policy)
         self._outstanding = Outstanding(self.capacity)
+
+    def obey(self, policy: Policy, now_us: int) -> None:
+        """Follows another policy from now on; `load` comes next.
+
+        What was learnt stays: who refuses our credentials, what is to be confirmed, what was missed so far, and how
+        much room there is where as much is to be done as before.
+        """
+        before, self.policy = self.policy, policy
+        if (before.depth, before.interval_s, before.reach_s) != (policy.depth, policy.interval_s, policy.reach_s):
+            unfinished_rounds = self.capacity.unfinished_rounds
+            self.capacity = _capacity(policy)
+            self.capacity.unfinished_rounds = unfinished_rounds
+            self._outstanding = Outstanding(self.capacity)
+            self._reach.clear()
+            for due_us, key in self._patrol:
+                self._resume_reach(key, due_us, now_us)
+        self._backoff.at_most(now_us + int(policy.access_backoff_max_s * US))
 
     def load(self, inventory: Inventory, now_us: int) -> None:
         """Takes in the inventory as it is now: villages keep their phase, changed cameras lose their backoff.
@@ -75,11 +90,12 @@ class Planner:
             for camera in inventory.cameras.values()
             if camera.removed_us is None or camera.removed_us > now_us
         }
-        for camera in self._cameras.values():
-            if camera.id in self._access and old.get(camera.id) != camera:
-                del self._access[camera.id]
+        self._at_recorder = Counter(camera.recorder for camera in self._cameras.values() if camera.recorder is not None)
+        if self._backoff:
+            for camera in self._cameras.values():
+                self._backoff.compare(camera, old.get(camera.id))
         for gone in old.keys() - self._cameras.keys():
-            self._access.pop(gone, None)
+            self._backoff.forget(gone)
             self._confirming.pop(gone, None)
         units: dict[tuple[int, int], _Unit] = {}
         for camera in self._cameras.values():
@@ -101,6 +117,11 @@ class Planner:
             would_be_us = due_before[before.village, before.interval_s]
             if would_be_us < due_after[camera.village, camera.interval_s]:
                 heapq.heappush(self._bridges, (would_be_us, camera.id))
+
+    @property
+    def reaches_between(self) -> bool:
+        """Whether any camera is looked at between the rounds of the patrol."""
+        return any(self._has_room(interval_s * US) for _, interval_s in self._units)
 
     def interval_s(self, camera: int) -> int:
         """The interval that camera is looked at by; the policy's for one that is not in the inventory."""
@@ -176,22 +197,12 @@ class Planner:
 
     def record(self, camera: int, reason: Reason | None, at_us: int) -> None:
         """Learns one outcome, for the backoff of refused credentials."""
-        if reason not in ACCESS_REASONS:
-            self._access.pop(camera, None)
-            return
-        state = self._access.setdefault(camera, _Access())
-        state.failures += 1
-        over = state.failures - self.policy.access_tries
-        if over >= 0:
-            interval_s = self.interval_s(camera)
-            cap_s = min(self.policy.access_backoff_max_s, float(BACKOFF_INTERVALS * interval_s))
-            pause_s = min(cap_s, interval_s * 2.0 ** min(1 + over, 16)) * self._rng.uniform(1 - JITTER, 1.0)
-            state.not_before_us = at_us + int(pause_s * US)
+        if reason is not None or self._backoff:
+            self._backoff.record(camera, reason, at_us, self.policy, self.interval_s(camera))
 
     def waits_us(self, camera: int) -> int:
         """Until when a camera that refuses our credentials is left alone; 0 where it is not."""
-        backoff = self._access.get(camera)
-        return 0 if backoff is None else backoff.not_before_us
+        return self._backoff.waits_us(camera)
 
     def visit(self, camera: Camera, depth: Depth, now_us: int, deadline_s: float | None = None) -> Round:
         """A look now, because somebody asked; with `deadline_s` it ends by then, and sooner where the patrol's does.
@@ -218,8 +229,9 @@ class Planner:
         window_s = self.policy.window(unit.interval_s)
         if unit.tickets is None:
             unit.tickets = self._tickets(unit.cameras, window_s)
+            unit.turns = turns_of(unit.tickets, self.policy, self._at_recorder)
         tickets = unit.tickets
-        if self._access:
+        if self._backoff:
             willing = {camera.id for camera in self._willing(unit.cameras, due_us)}
             tickets = tuple(ticket for ticket in tickets if ticket.camera in willing)
         by_depth = {self.policy.depth: tickets}
@@ -235,16 +247,26 @@ class Planner:
             if some:
                 name = f"{unit.village}:{unit.interval_s}:{depth}:{due_us}"
                 order = self._round(name, unit.village, due_us, window_s, 0, some, depth=depth)
-                self._outstanding.sent(order, unit.interval_s)
+                self._outstanding.sent(order, unit.interval_s, unit.turns)
                 yield order
 
     def _plan_reach(self, key: tuple[int, int], after_us: int, before_us: int) -> None:
         """The next reach round of a unit, where it is not too near to the patrol's."""
+        if self.policy.reach_s is not None and self._has_room(before_us - after_us):
+            heapq.heappush(self._reach, (after_us + int(self.policy.reach_s * US), key))
+
+    def _resume_reach(self, key: tuple[int, int], patrol_us: int, now_us: int) -> None:
+        """The next reach round of a unit as if the policy had been in force since its last round of the patrol."""
+        if self.policy.reach_s is not None:
+            pause_us, last_us = int(self.policy.reach_s * US), patrol_us - key[1] * US
+            self._plan_reach(key, last_us + max(0, now_us - last_us) // pause_us * pause_us, patrol_us)
+
+    def _has_room(self, stretch_us: int) -> bool:
+        """Whether a reach round fits between two rounds: one that is nearer than half its pause is near enough."""
         if self.policy.reach_s is None or self.policy.depth is Depth.REACH:
-            return
+            return False
         pause_us = int(self.policy.reach_s * US)
-        if after_us + pause_us + pause_us // 2 <= before_us:
-            heapq.heappush(self._reach, (after_us + pause_us, key))
+        return pause_us + pause_us // 2 <= stretch_us
 
     def _due_reach(self, now_us: int) -> Iterator[Round]:
         while self._reach and self._reach[0][0] <= now_us:
@@ -259,9 +281,16 @@ class Planner:
             window_s = min(self.policy.reach_s / 4, self.policy.window(unit.interval_s))
             if unit.reach is None:
                 unit.reach = self._tickets(unit.cameras, window_s)
+                unit.turns = turns_of(unit.reach, self.policy, self._at_recorder)
+            tickets, every = unit.reach, self.capacity.thinning.reach_every
+            if every > 1:
+                turn = due_us // int(self.policy.reach_s * US)
+                tickets = tuple(ticket for ticket in tickets if (turn + ticket.camera) % every == 0)
+            if not tickets:
+                continue
             name = f"{unit.village}:{unit.interval_s}:every {self.policy.reach_s:g} s:{due_us}"
-            order = self._round(name, unit.village, due_us, window_s, 0, unit.reach, depth=Depth.REACH)
-            self._outstanding.sent(order, unit.interval_s)
+            order = self._round(name, unit.village, due_us, window_s, 0, tickets, depth=Depth.REACH)
+            self._outstanding.sent(order, max(1, int(self.policy.reach_s)), unit.turns)
             yield order
 
     def _tickets(self, cameras: Iterable[Camera], window_s: float) -> tuple[Ticket, ...]:
@@ -269,8 +298,7 @@ class Planner:
 
     def _willing(self, cameras: Sequence[Camera], due_us: int) -> Iterable[Camera]:
         for camera in cameras:
-            backoff = self._access.get(camera.id)
-            if backoff is None or backoff.not_before_us <= due_us:
+            if self._backoff.waits_us(camera.id) <= due_us:
                 yield camera
 
     def _due_bridges(self, now_us: int) -> list[Round]:
@@ -321,3 +349,8 @@ class Planner:
             visit=visit,
             tickets=tickets,
         )
+
+
+def _capacity(policy: Policy) -> Capacity:
+    between = policy.reach_s is not None and policy.depth is not Depth.REACH
+    return Capacity(policy.depth, policy.interval_s, between=between)

@@ -34,6 +34,8 @@ class Policy:
     reach_s: float | None = None  # between two looks of any depth, where the interval is longer; None: only the patrol
     watch: frozenset[str] = frozenset()  # codes of cameras whose sessions stay open between looks
     per_line_kbps: int | None = None  # 1,000 bits a second that looks may take of one line; None: as much as comes
+    per_host: int = 4  # looks at once, in one looker (limits.per_host)
+    per_recorder: int = 8  # the same (limits.per_recorder)
 
     def window(self, interval_s: int) -> float:
         """Seconds within which a round's looks begin; never more than half the interval."""

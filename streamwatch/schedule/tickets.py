@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from streamwatch.model.inventory import Camera
@@ -47,6 +48,18 @@ def ticket_of(camera: Camera, after_ms: int, policy: Policy, line_kbps: Mapping[
         line_kbps=_kbps(camera.line, policy, line_kbps),
         watch=camera.code in policy.watch,
     )
+
+
+def turns_of(tickets: Sequence[Ticket], policy: Policy, at_recorder: Mapping[str, int]) -> int:
+    """How many looks follow each other at most at the busiest device of a round, where every look there takes its time.
+
+    `at_recorder`: the cameras that each recorder carries, of this round or not; a host is of one village nearly always.
+    """
+    hosts = Counter(ticket.host for ticket in tickets)
+    recorders = {ticket.group for ticket in tickets if ticket.group is not None}
+    queues = [-(-count // policy.per_host) for count in hosts.values()]
+    queues += [-(-at_recorder.get(recorder, 1) // policy.per_recorder) for recorder in recorders]
+    return max(queues, default=1)
 
 
 def _kbps(line: str | None, policy: Policy, line_kbps: Mapping[str, int]) -> int | None:

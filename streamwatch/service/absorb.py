@@ -14,7 +14,7 @@ import msgspec
 from streamwatch.blame import attribute
 from streamwatch.errors import Step
 from streamwatch.model.live import CameraLive
-from streamwatch.model.look import Look, State
+from streamwatch.model.look import Depth, Look, State
 from streamwatch.model.report import Report
 from streamwatch.model.standing import FAULT_PREFIX, PICTURE, REACH, STREAM, Standing
 from streamwatch.model.timeline import Segment
@@ -55,6 +55,7 @@ class Absorbed:
     judged: list[Judged] = field(default_factory=list)
     moved: dict[int, dict[str, Standing]] = field(default_factory=dict)  # every camera's standings from now on
     live: dict[int, CameraLive] = field(default_factory=dict)
+    reach_us: int | None = None
 
 
 def absorb(
@@ -63,9 +64,13 @@ def absorb(
     live: Mapping[int, CameraLive],
     policy: Policy,
     grace_us: Callable[[int], int],
+    reach_s: float | None = None,
 ) -> Absorbed:
-    """Blame, verdict and timeline for every look, in the order of their beginnings. Unknown cameras are passed over."""
-    out = Absorbed()
+    """Blame, verdict and timeline for every look, in the order of their beginnings. Unknown cameras are passed over.
+
+    `reach_s` is how often cameras are asked whether they answer, where that is oftener than by their interval.
+    """
+    out = Absorbed(reach_us=None if reach_s is None else int(reach_s * US))
     reports = list(reports)
     out.ended = [RoundKey(report.village, report.depth.value, report.vantage) for report in reports if report.last]
     looks = [(attributed, report) for report in reports for attributed in attribute(report)]
@@ -95,7 +100,7 @@ def _take(
     if verdict.void is not None:
         out.live[look.camera] = msgspec.structs.replace(before, void=verdict.void.value, void_us=look.started_us)
         out.observations.append(_observation(look))
-        out.lines.append(_line(report, look, Mark.OWN_ROW, grace_us))
+        out.lines.append(_line(report, look, Mark.OWN_ROW, grace_us, out.reach_us))
         out.judged.append(Judged(attributed, verdict, report.attempt, pending=False, late=False, blips=0))
         return
     changed: set[str] = set()
@@ -126,7 +131,7 @@ def _take(
     if changed or late:
         out.observations.append(_observation(look))
     if asked:  # a look that is told twice must not rewrite its place in the round
-        out.lines.append(_line(report, look, mark, grace_us))
+        out.lines.append(_line(report, look, mark, grace_us, out.reach_us))
     pending = any(current[name].pending is not None for name in asked)
     out.judged.append(Judged(attributed, verdict, report.attempt, pending=pending, late=late, blips=blips))
     if asked:
@@ -146,8 +151,11 @@ def _absent_so_far(dimension: str, picture: Standing | None) -> Standing | None:
     return Standing(picture.camera, dimension, State.UP, None, None, picture.since_us, picture.last_us)
 
 
-def _line(report: Report, look: Look, mark: Mark, grace_us: int) -> RoundLook:
+def _line(report: Report, look: Look, mark: Mark, grace_us: int, reach_us: int | None) -> RoundLook:
     """The look's place in its round's packed line."""
+    between_us = int(grace_us / GRACE_INTERVALS)
+    if report.depth is Depth.REACH and reach_us is not None:
+        between_us = min(between_us, reach_us)
     return RoundLook(
         village=report.village,
         depth=report.depth,
@@ -158,7 +166,7 @@ def _line(report: Report, look: Look, mark: Mark, grace_us: int) -> RoundLook:
         started_us=look.started_us,
         keyframe_ms=look.timings_ms.get(Step.FIRST_KEYFRAME),
         mark=mark,
-        span_us=span_us(int(grace_us / GRACE_INTERVALS) // US),
+        span_us=span_us(between_us // US),
     )
 
 

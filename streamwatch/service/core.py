@@ -79,7 +79,6 @@ class Service:
         self.counters = Counters()
         self.inbox: asyncio.Queue[Report] = asyncio.Queue(INBOX_REPORTS)
         self.planner = Planner(schedule, rng)
-        self._rng = rng
         self.inventory = Inventory()
         self.standings: dict[int, dict[str, Standing]] = {}
         self.live: dict[int, CameraLive] = {}
@@ -92,6 +91,7 @@ class Service:
         self.unknown_watched: frozenset[str] = frozenset()  # codes of watch.cameras that no camera has
         self._schedule = schedule
         self._committer = committer
+        self._idle_reach: SchedulePolicy | None = None
         self._visits: dict[str, asyncio.Future[Look]] = {}
         self._visited: set[int] = set()
         self._wake = asyncio.Event()
@@ -105,9 +105,11 @@ class Service:
         """Obeys other thresholds and another schedule from now on."""
         self.policy = policy
         self._schedule = schedule
-        self.planner = Planner(schedule, self._rng)
-        self.planner.load(self.inventory, self.clock.utc_us())
+        now_us = self.clock.utc_us()
+        self.planner.obey(schedule, now_us)
+        self.planner.load(self.inventory, now_us)
         self._check_watched()
+        self._check_reach()
         self._wake.set()
 
     def load(self, inventory: Inventory) -> None:
@@ -124,6 +126,7 @@ class Service:
         self.inventory = inventory
         self.planner.load(inventory, self.clock.utc_us())
         self._check_watched()
+        self._check_reach()
         self._wake.set()
         if self.server is not None:
             self.server.publish(tuple(fresh))
@@ -139,6 +142,18 @@ class Service:
             why = "correct watch.cameras, or import these cameras"
             log.warning("watch.unknown_cameras", codes=fresh[:MAX_TOLD], count=len(unknown), remedy=why)
         self.unknown_watched = unknown
+
+    def _check_reach(self) -> None:
+        """Tells where the setting for looks between the patrol's has no effect at all, once for each setting of it."""
+        reach_s = self._schedule.reach_s
+        idle = reach_s is not None and bool(self.inventory.cameras) and not self.planner.reaches_between
+        if idle and self._idle_reach != self._schedule:
+            why = "set schedule.reach_s to two thirds of schedule.interval_s at most, or leave it away"
+            log.warning(
+                "schedule.reach_s_without_effect", reach_s=reach_s, interval_s=self._schedule.interval_s,
+                depth=self._schedule.depth.value, remedy=why,
+            )  # fmt: skip
+        self._idle_reach = self._schedule if idle else None
 
     async def plan_forever(self) -> None:
         """Sends every round when it is due."""
@@ -168,6 +183,7 @@ class Service:
         told = {
             "picture_every": capacity.thinning.picture_every,
             "stream_every": capacity.thinning.stream_every,
+            "reach_every": capacity.thinning.reach_every,
             "lag_p99_s": round(capacity.lag_s(0.99), 1),
             "unfinished_rounds": capacity.unfinished_rounds,
         }
@@ -196,7 +212,9 @@ class Service:
     async def _absorb(self, reports: list[Report]) -> None:
         now_us = self.clock.utc_us()
         try:
-            absorbed = absorb(reports, self.standings, self.live, self.policy, self.grace_us)
+            absorbed = absorb(
+                reports, self.standings, self.live, self.policy, self.grace_us, self._schedule.reach_s
+            )
             await self._committer.commit(absorbed, now_us)
         except Exception:
             if len(reports) > 1:  # one of them trips over a mistake of ours: the others must not pay for it

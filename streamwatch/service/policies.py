@@ -24,6 +24,8 @@ def schedule_policy(settings: Settings) -> SchedulePolicy:
         access_backoff_max_s=schedule.access_backoff_max_s,
         reach_s=schedule.reach_s,
         per_line_kbps=settings.limits.per_line_kbps,
+        per_host=settings.limits.per_host,
+        per_recorder=settings.limits.per_recorder,
         watch=frozenset(settings.watch.cameras),
     )
 

@@ -86,6 +86,7 @@ class Doctor:
             "streamwatch_patrol_thinning": {
                 "picture": float(capacity.thinning.picture_every),
                 "stream": float(capacity.thinning.stream_every),
+                "reach": float(capacity.thinning.reach_every),
             },
             "streamwatch_loop_lag_seconds": lags,
             "streamwatch_canary_up": {
@@ -110,6 +111,8 @@ def _patrol(capacity: Capacity) -> Part:
         less.append(f"one picture look in {thinning.picture_every}")
     if thinning.stream_every > 1:
         less.append(f"one stream look in {thinning.stream_every}")
+    if thinning.reach_every > 1:
+        less.append(f"between them one look in {thinning.reach_every}")
     more = "; nothing is left to take away" if capacity.exhausted else ""
     return Part(
         "patrol",

@@ -15,7 +15,7 @@ from streamwatch.errors import Reason, Step
 from streamwatch.model.look import Depth, Look, StreamKind
 from streamwatch.model.report import Health, Report, Round
 from streamwatch.schedule import US, Planner, Policy
-from streamwatch.schedule.capacity import LADDERS, WHOLE, Thinning
+from streamwatch.schedule.capacity import LADDERS, WHOLE, Thinning, ladder_of
 from streamwatch.schedule.outstanding import LINE_TURN_S, TELL_S
 from streamwatch.schedule.tickets import offset_ms
 from tests.schedule.test_planner import NOW, inventory, planner, run
@@ -196,3 +196,76 @@ def test_a_late_planner_sends_one_reach_round_and_not_all_that_it_slept_through(
     plan.load(inventory(0, 0), begin_us + 600 * US)
 
     assert run(plan, begin_us + 600 * US, begin_us + 900 * US, US) == []
+
+
+def test_looks_that_waited_for_their_own_device_are_not_late() -> None:
+    """A silent recorder makes its own looks begin a minute late: that thins nothing out; half of it does."""
+    told = []
+    for queued_s in (60.0, 30.0):
+        plan = planner()
+        plan.load(inventory(4, 5), NOW)
+        for now_us in range(NOW, NOW + 4 * 60 * US, US):
+            for order in plan.due(now_us):
+                plan.heard(report(order, 60.0, queued_ms=queued_s * 1000), now_us)
+        told.append((plan.capacity.thinning, plan.capacity.lag_s(0.99)))
+
+    assert told[0] == (WHOLE, pytest.approx(0.001, abs=0.001))
+    assert told[1][0].picture_every > 1
+    assert told[1][1] >= 30
+
+
+@pytest.mark.parametrize(("shared", "policy", "turns"), [
+    ({}, Policy(interval_s=300), 1),
+    ({"recorder": "N1"}, Policy(interval_s=300, per_recorder=2), 3),
+    ({"recorder": "N1"}, Policy(interval_s=300, per_recorder=8), 1),
+    ({"sub_url": "rtsp://192.0.2.7/x"}, Policy(interval_s=300, per_host=1), 5),
+])  # fmt: skip
+def test_a_round_may_take_as_long_as_its_silent_device_makes_it(
+    shared: dict[str, Any], policy: Policy, turns: int
+) -> None:
+    """Five looks that follow each other in so many turns, each as long as a look may take: not unfinished before."""
+    plan = planner(policy)
+    plan.load(inventory(1, 5, 300, **shared), NOW)
+    (order,) = plan.due(NOW + 300 * US)
+    over_us = order.due_us + order.window_ms * 1000 + int((turns * 60.0 + TELL_S) * US)
+
+    plan.due(over_us)
+    assert plan.capacity.unfinished_rounds == 0
+    plan.due(over_us + 1)
+    assert plan.capacity.unfinished_rounds == 1
+
+
+def test_reach_rounds_are_the_last_to_thin_out() -> None:
+    """Only when nothing else is left to take away: then each camera keeps its share of them and of the patrol."""
+    plan = planner(Policy(interval_s=300, reach_s=60.0))
+    assert [one.reach_every for one in plan.capacity._ladder[-4:]] == [1, 2, 4, 12]
+    assert {one.reach_every for one in plan.capacity._ladder[:-3]} == {1}
+    plan.load(inventory(2, 4, 300), NOW)
+    begin_us = thinned(plan, Thinning(12, 6, 4), NOW)
+    assert not plan.capacity.exhausted
+    plan.capacity._ends_us = 2**62  # it stays as it is
+    run(plan, begin_us, begin_us + 301 * US, US)
+    begin_us += 301 * US
+
+    between, patrol = Counter[int](), Counter[int]()
+    for now_us in range(begin_us, begin_us + 12 * 300 * US, US):
+        for order in plan.due(now_us):
+            counted = between if ":every 60 s:" in order.id else patrol
+            counted.update(ticket.camera for ticket in order.tickets)
+            plan.heard(report(order), now_us)
+    assert set(patrol.values()) == {12}
+    assert set(between.values()) == {12}  # of 48
+
+    assert ladder_of(Depth.PICTURE, between=False) == LADDERS[Depth.PICTURE]
+    assert planner(Policy(depth=Depth.REACH, reach_s=60.0)).capacity.exhausted
+
+
+def test_reach_looks_are_late_by_their_own_pause() -> None:
+    """Every 15 s and ten seconds late: too late, although the interval would bear a minute."""
+    plan = planner(Policy(interval_s=300, reach_s=15.0))
+    plan.load(inventory(4, 5, 300), NOW)
+    for now_us in range(NOW, NOW + 3 * 300 * US, US):
+        for order in plan.due(now_us):
+            plan.heard(report(order, 10.0), now_us)
+
+    assert plan.capacity.thinning != WHOLE

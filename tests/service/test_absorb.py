@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from streamwatch.errors import Blame, Reason
 from streamwatch.model.live import CameraLive
@@ -262,3 +263,19 @@ def test_a_stream_look_in_place_of_a_picture_look_leaves_the_picture_to_become_u
     assert {(one.dimension, one.from_us, one.to_us, one.state) for one in last.segments} == {
         ("picture", T0, T0 + 2 * INTERVAL, State.UNKNOWN),
     }
+
+
+@pytest.mark.parametrize(("depth", "reach_s", "span_s"), [
+    (Depth.REACH, None, 3600), (Depth.REACH, 60.0, 900), (Depth.REACH, 600.0, 3600), (Depth.STREAM, 60.0, 3600),
+])  # fmt: skip
+def test_rows_of_answers_are_as_long_as_their_own_rhythm_asks(depth: Depth, reach_s: float | None, span_s: int) -> None:
+    """A row is written again with every round: what is asked every 60 s is not kept in rows made for 300 s."""
+    health = Health(at_us=0, loop_lag_ms=0)
+    seen = msgspec.structs.replace(look(T0), depth=depth, measures=())
+    one = Report(
+        round_id="r", village=1, depth=depth, due_us=T0, attempt=0, part=0, last=True, vantage="v", before=health,
+        after=health, looks=(seen,),
+    )  # fmt: skip
+    found = absorb([one], {}, {1: CameraLive(camera=1, standings=())}, Policy(), lambda _: GRACE, reach_s)
+
+    assert [line.span_us for line in found.lines] == [span_s * US]

@@ -236,9 +236,44 @@ async def test_readiness_and_metrics_tell_of_thinning(service: Service, writer: 
     assert whole.ready
     assert not thinned.ready
     assert "one picture look in 2" in thinned.detail
-    assert status.gauges["streamwatch_patrol_thinning"] == {"picture": 2.0, "stream": 1.0}
+    assert status.gauges["streamwatch_patrol_thinning"] == {"picture": 2.0, "stream": 1.0, "reach": 1.0}
     assert 70.0 <= status.gauges["streamwatch_patrol_lag_seconds"][""] <= 87.5
     assert status.gauges["streamwatch_patrol_lag_median_seconds"][""] < 0.01
+
+
+async def test_readiness_tells_of_looks_between_the_patrols_that_are_left_out(service: Service, writer: Writer) -> None:
+    """They are the last to go, and the sentence says how many are left."""
+    service.reconfigure(Policy(), SchedulePolicy(depth=Depth.STREAM, reach_s=60.0))
+    capacity = service.planner.capacity
+    for period in range(6):
+        capacity.turn(period * 300_000_000)
+        for _ in range(40):
+            capacity.began(299.0, 300)
+    doctor = Doctor(service, LoopLag(service.clock), [], Committer(writer))
+    patrol = {part.name: part for part in doctor.status().parts}["patrol"]
+
+    assert not patrol.ready
+    assert "one stream look in 6 and between them one look in 12" in patrol.detail
+    assert doctor.status().gauges["streamwatch_patrol_thinning"]["reach"] == 12.0
+
+
+async def test_a_setting_for_looks_between_the_patrols_that_does_nothing_is_told_once(service: Service) -> None:
+    """With its key and what to do; again where the schedule changes, never where it has an effect on any camera."""
+    with capture_logs() as logs:
+        for schedule in (
+            SchedulePolicy(reach_s=400.0), SchedulePolicy(reach_s=400.0), SchedulePolicy(reach_s=200.0),
+            SchedulePolicy(reach_s=201.0), SchedulePolicy(depth=Depth.REACH, reach_s=60.0),
+        ):  # fmt: skip
+            service.reconfigure(Policy(), schedule)
+            service.load(service.inventory)
+    told = [line for line in logs if line["event"] == "schedule.reach_s_without_effect"]
+
+    assert [(line["reach_s"], line["depth"]) for line in told] == [
+        (400.0, "picture"),
+        (201.0, "picture"),
+        (60.0, "reach"),
+    ]
+    assert all("schedule.reach_s" in line["remedy"] for line in told)
 
 
 async def test_a_code_to_watch_that_no_camera_has_is_told_once(service: Service) -> None:
