@@ -437,7 +437,7 @@ class Looker:
         begun = self._clock.monotonic()
         spent = 0
         if on is not None:
-            short = dataclasses.replace(limits, total_s=limits.total_s * HELD_SHARE)
+            short = replace(limits, total_s=limits.total_s * HELD_SHARE)
             heard, opened = await open_session(
                 ask, short, clock=self._clock, guard=self._guard, trust=self._trust, on=on
             )
@@ -445,10 +445,10 @@ class Looker:
                 return heard, opened
             spent = heard.media_bytes
             # the full conversation has all that is left: of time, and of tries of the password
-            ask = dataclasses.replace(ask, warm=None, refused=heard.refused)
-            limits = dataclasses.replace(limits, total_s=limits.total_s - (self._clock.monotonic() - begun))
+            ask = replace(ask, warm=None, refused=heard.refused)
+            limits = replace(limits, total_s=limits.total_s - (self._clock.monotonic() - begun))
         heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
-        return (dataclasses.replace(heard, media_bytes=heard.media_bytes + spent) if spent else heard), opened
+        return (replace(heard, media_bytes=heard.media_bytes + spent) if spent else heard), opened
 
     def _holds(self, ticket: Ticket) -> bool:
         """Whether a connection to that camera may stay open after the look."""
@@ -466,7 +466,7 @@ class Looker:
         if not count:
             return heard
         detail = f"{failure.detail}, while we held {count} connections to it (held.connections): they are closed now"
-        return dataclasses.replace(heard, failure=dataclasses.replace(failure, reason=Reason.OURS_LIMIT, detail=detail))
+        return replace(heard, failure=dataclasses.replace(failure, reason=Reason.OURS_LIMIT, detail=detail))
 
     async def _watched(self, order: Round, ticket: Ticket) -> Look | None:
         """The look of a round as the camera's open session answers it; None where it is to be looked at."""

@@ -181,7 +181,12 @@ class Watches:
         if watch is None:
             watch = self._watches[ticket.camera] = _Watch(ticket, depth, now, heard)
             self._asked(watch, ticket, depth, now)
-        watch.places, watch.heard, watch.opened_at, watch.picture = places, replace(heard, keyframe=None), now, None
+        watch.places, watch.heard, watch.opened_at, watch.picture = (
+            places,
+            structs.replace(heard, keyframe=None),
+            now,
+            None,
+        )
         lost_at, watch.picture_at = watch.picture_at, 0.0
         watcher = watch.watcher = Watcher(
             opened,
@@ -399,7 +404,7 @@ def busy_with_us(watches: Watches, ticket: Ticket, heard: Heard) -> Heard:
     if failure is None or failure.reason is not Reason.RTSP_BUSY or not (count := watches.sessions_at(ticket)):
         return heard
     detail = f"{failure.detail}, while {count} sessions with it stay open (watch.cameras): name fewer of its cameras"
-    return replace(heard, failure=replace(failure, reason=Reason.OURS_LIMIT, detail=detail))
+    return structs.replace(heard, failure=replace(failure, reason=Reason.OURS_LIMIT, detail=detail))
 
 
 def with_seen(watches: Watches, ticket: Ticket, look: Look) -> Look:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from streamwatch.clock import US, Clock
 from streamwatch.errors import LookError, LookFailure, Reason
@@ -34,8 +35,7 @@ AGAIN_S: Final = 0.5  # until a device that takes one connection at a time has s
 TICK_S: Final = 0.05  # nothing that becomes due is looked for more often
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, gc=False):
     """Seconds: to connect, of silence within a step, and in all."""
 
     connect_s: float = 5.0
@@ -48,8 +48,7 @@ class Limits:
         return min(self.step_s, self.total_s * PATIENCE_SHARE)
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """What one conversation brought: plain values, the sockets are closed.
 
     `timings_ms` are of the connection that decided, but "total" is of all. `parting_s` went by after that, until the
@@ -71,7 +70,7 @@ class Heard:
     silent_s: float = 0.0  # at its end: a wait for a keyframe is one while media flows
     media_bytes: int = 0
     packets_lost: int = 0  # of the latest session's media
-    remarks: Mapping[Reason, str] = field(default_factory=dict)
+    remarks: Mapping[Reason, str] = msgspec.field(default_factory=dict)
     let_in: bool | None = None  # whether the device took our credentials; None: it did not say
     refused: int = 0  # answers to challenges, with `Ask.refused`
     clock_offset_ms: float | None = None  # the device's clock in its RTCP sender reports, minus ours
@@ -131,7 +130,7 @@ async def _talk(
     on: asyncio.Transport | None = None,
 ) -> tuple[Heard, Opened | None]:
     if tape is not None and ask.warm is not None:
-        ask = replace(ask, warm=None)
+        ask = msgspec.structs.replace(ask, warm=None)
     opened: Opened | None = None
     dialled_again = False
     begun = clock.monotonic()

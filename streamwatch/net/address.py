@@ -10,8 +10,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
 
 from streamwatch.errors import LookError, Reason, Step
 from streamwatch.wire.url import IP, parse_address, unmapped
@@ -44,8 +45,7 @@ _SPECIAL: Final = frozenset(
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)  # RFC 5214 section 6.1: these 32 bits and an IPv4 address
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False):
     """Whom a URL names."""
 
     host: str
@@ -53,8 +53,7 @@ class Target:
     tls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, gc=False):
     """A resolved target: an IP literal that passed the guard."""
 
     ip: str
@@ -62,8 +61,7 @@ class Address:
     family: socket.AddressFamily
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(msgspec.Struct, frozen=True):
     """Where looks may go. `networks`, where there are any, hold for everybody (look.allow_networks).
 
     An address in figures is registered, and by itself allowed: an editor wrote it. A name says what its owner wants,
@@ -152,8 +150,7 @@ class Guard:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _LookGuard(Guard):
+class _LookGuard(Guard, frozen=True, eq=False):
     """For one look: nobody but the registered host, and that by the very address that it had at the first dial.
 
     A name that changes its address within a look (DNS rebinding), a redirect, and a second dial by another transport
@@ -161,7 +158,7 @@ class _LookGuard(Guard):
     """
 
     host: str = ""
-    _first: list[Address] = field(default_factory=list, repr=False)
+    _first: list[Address] = msgspec.field(default_factory=list)
 
     def known(self, target: Target) -> Address | None:
         if target.host != self.host:
@@ -181,7 +178,7 @@ class _LookGuard(Guard):
             )
         if not self._first:
             self._first.append(await Guard.resolve(self, target))
-        return replace(self._first[0], port=target.port)
+        return msgspec.structs.replace(self._first[0], port=target.port)
 
 
 def target_of(url: str) -> Target:

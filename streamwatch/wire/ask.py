@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from streamwatch.model.look import Depth, Transport
 from streamwatch.model.report import Credentials
@@ -16,8 +17,7 @@ KEYFRAME_S: Final = 10.0  # for a camera that nothing is known of: four keyframe
 MAX_MEDIA_BYTES: Final = 8 * 2**20  # without a keyframe: 20 s of 3 Mbit/s, longer than most intervals of keyframes
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What is asked of one camera. Credentials within `url` serve where `credentials` is None; requests have none.
 
     `transport` tcp or udp is the only one that is tried; with auto `prefer` comes first, and then the other.

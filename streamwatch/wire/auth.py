@@ -9,9 +9,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from streamwatch.errors import LookError, Reason, UsageError
 from streamwatch.model.report import Credentials
@@ -44,8 +45,7 @@ _PLAIN = re.compile(r'Digest ((?:[A-Za-z]+=(?:"[^"\\]*"|[A-Za-z0-9-]+)(?:, ?(?=[
 _PAIR = re.compile(r'([A-Za-z]+)=(?:"([^"]*)"|([A-Za-z0-9-]+))')
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(msgspec.Struct, frozen=True, gc=False):
     """One offer of a WWW-Authenticate header: scheme in lower case, parameters by their names in lower case."""
 
     scheme: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire import bitstream
@@ -21,8 +21,7 @@ from streamwatch.wire.rtsp import RtspParser
 from streamwatch.wire.sdp import VideoTrack
 
 
-@dataclass(frozen=True, slots=True)
-class Keyframe:
+class Keyframe(msgspec.Struct, frozen=True, gc=False):
     """The first whole keyframe. `data` is Annex B (parameter sets, then all slices of one picture), or a JPEG file."""
 
     codec: str

@@ -8,8 +8,9 @@ every byte survives, also GBK in a reason phrase. Each tolerance below names who
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+import msgspec
 
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire.words import plain
@@ -60,23 +61,24 @@ class Headers(tuple[tuple[str, str], ...]):
         return [value for key, value in self if key.lower() == wanted]
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+NO_HEADERS: Final = Headers()
+
+
+class Response(msgspec.Struct, frozen=True, gc=False):
     """A reply. `reason` may be empty."""
 
     status: int
     reason: str = ""
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers = NO_HEADERS
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A request, ours or the server's."""
 
     method: str
     url: str
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers = NO_HEADERS
     body: bytes = b""
 
 
@@ -87,8 +89,7 @@ class Interleaved(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True, gc=False):
     """The peer closed. `clean` is False where it did so inside a message or packet."""
 
     clean: bool

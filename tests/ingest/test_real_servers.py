@@ -7,10 +7,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from streamwatch.clock import SystemClock
 from streamwatch.decoders.job import DecodeJob
@@ -196,7 +196,7 @@ def virtual_camera(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 WARM = """
 import asyncio, sys
-from dataclasses import replace
+from msgspec.structs import replace
 from streamwatch.clock import SystemClock
 from streamwatch.ingest.session import Limits, converse
 from streamwatch.model.look import Depth

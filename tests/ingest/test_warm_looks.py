@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 import uvloop
+from msgspec.structs import replace
 
 from benchmarks.cameras import FarmCamera, farm
 from benchmarks.crowd import Target, hostile
@@ -48,7 +49,7 @@ def test_every_dialect_takes_a_warm_look() -> None:
         cold = await hear(ask)
         assert cold.failure is None and cold.warm is not None
         wanted = Transport(cold.transport or "")
-        return cold, await hear(dataclasses.replace(ask, prefer=wanted, warm=cold.warm)), cold.warm
+        return cold, await hear(replace(ask, prefer=wanted, warm=cold.warm)), cold.warm
 
     async def village() -> list[tuple[Heard, Heard, Warm]]:
         async with farm(CAMERAS, CACHE, udp=0.3) as running:
@@ -74,7 +75,7 @@ def test_a_camera_that_turned_hostile_is_told_as_by_a_full_look() -> None:
     async def warm_look(target: Target, learnt: Warm, turns: asyncio.Semaphore) -> tuple[str, Heard]:
         ask = Ask(target.url, Depth.STREAM, target.credentials)
         async with turns:
-            heard = await hear(dataclasses.replace(ask, warm=dataclasses.replace(learnt, key=key_of(ask))), PATIENCE)
+            heard = await hear(replace(ask, warm=dataclasses.replace(learnt, key=key_of(ask))), PATIENCE)
         return target.hostile or "", heard
 
     async def looks() -> list[tuple[str, Heard]]:
@@ -121,9 +122,9 @@ async def test_a_device_that_takes_one_connection_at_a_time_is_dialled_again() -
 
     servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
     port = servers[0].sockets[0].getsockname()[1]
-    ask = dataclasses.replace(ask, url=f"rtsp://127.0.0.1:{port}/live")
+    ask = replace(ask, url=f"rtsp://127.0.0.1:{port}/live")
     track = VideoTrack("h264", 96, 90_000, None)
-    heard = await hear(dataclasses.replace(ask, warm=Warm(key_of(ask), Transport.TCP, track, "/track1", "", "OPTIONS")))
+    heard = await hear(replace(ask, warm=Warm(key_of(ask), Transport.TCP, track, "/track1", "", "OPTIONS")))
     for server in servers:
         server.close()
 

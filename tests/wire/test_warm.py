@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ WARM = learn(Device(), ASK)
 
 
 def warm_ask(ask: Ask = ASK, warm: Warm = WARM) -> Ask:
-    return dataclasses.replace(ask, warm=warm)
+    return msgspec.structs.replace(ask, warm=warm)
 
 
 def without_steps(came: Came) -> Came:
@@ -41,7 +42,7 @@ def without_steps(came: Came) -> Came:
 @pytest.mark.parametrize("password", [None, "s3cret-Pa55"])
 def test_a_warm_look_begins_with_setup(prefer: Transport, password: str | None) -> None:
     """SETUP, its answer to the challenge, PLAY, keyframe, TEARDOWN; the same outcome; what it knew is kept on."""
-    ask = dataclasses.replace(ASK, prefer=prefer)
+    ask = msgspec.structs.replace(ASK, prefer=prefer)
     warm = learn(Device(password=password), ask)
     cold, _ = look(Device(password=password), ask)
     device = Device(password=password)
@@ -57,20 +58,20 @@ def test_a_warm_look_begins_with_setup(prefer: Transport, password: str | None) 
 def test_a_reach_look_is_never_warm() -> None:
     """It asks nothing that could be skipped."""
     device = Device()
-    look(device, dataclasses.replace(warm_ask(), depth=Depth.REACH))
+    look(device, msgspec.structs.replace(warm_ask(), depth=Depth.REACH))
 
     assert device.methods == ["OPTIONS"]
 
 
 OTHERS = {
-    "address": dataclasses.replace(ASK, url=URL + "2"),
-    "password": dataclasses.replace(ASK, credentials=Credentials("admin", "another")),
-    "user": dataclasses.replace(ASK, credentials=Credentials("root", CREDENTIALS.password)),
-    "nobody": dataclasses.replace(ASK, credentials=None),
-    "withheld": dataclasses.replace(ASK, withheld=True),
-    "transport": dataclasses.replace(ASK, transport=Transport.UDP),
-    "preferred": dataclasses.replace(ASK, prefer=Transport.UDP),
-    "tunnel": dataclasses.replace(ASK, transport=Transport.HTTP),
+    "address": msgspec.structs.replace(ASK, url=URL + "2"),
+    "password": msgspec.structs.replace(ASK, credentials=Credentials("admin", "another")),
+    "user": msgspec.structs.replace(ASK, credentials=Credentials("root", CREDENTIALS.password)),
+    "nobody": msgspec.structs.replace(ASK, credentials=None),
+    "withheld": msgspec.structs.replace(ASK, withheld=True),
+    "transport": msgspec.structs.replace(ASK, transport=Transport.UDP),
+    "preferred": msgspec.structs.replace(ASK, prefer=Transport.UDP),
+    "tunnel": msgspec.structs.replace(ASK, transport=Transport.HTTP),
 }
 
 
@@ -189,7 +190,7 @@ def same(one: Came, other: Came) -> bool:
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changed_since_is_told_as_by_the_full_look(change: str, prefer: Transport) -> None:
     """The same reason, step, picture and transport, within the same deadline."""
-    ask = dataclasses.replace(ASK, prefer=prefer)
+    ask = msgspec.structs.replace(ASK, prefer=prefer)
     cold, came, _, _ = compared(CHANGES[change], ask, learn(Device(), ask))
 
     assert same(came, cold)
@@ -226,7 +227,7 @@ def test_warm_and_then_full_is_as_full(
     device = Device(
         password, needs, statuses, media, transports, fresh_nonces=fresh, hangs_up=hangs_up and password is not None
     )
-    ask = dataclasses.replace(ASK, prefer=prefer, transport=wanted)
+    ask = msgspec.structs.replace(ASK, prefer=prefer, transport=wanted)
     cold, came, tried, held = compared(device, ask, learn(Device(), ask))
 
     assert tried.refused <= MAX_TRIES
