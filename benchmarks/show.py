@@ -24,8 +24,7 @@ def table(result: dict[str, Any]) -> str:
 def markdown(result: dict[str, Any], command: str) -> str:
     """For the documentation."""
     lines = [
-        f"`{command}`, {result['machine']['at']}, on {_where(result['machine'])}.",
-        f"Measured on: {_facts(result['fixture'])}.",
+        *header(result, command),
         "",
         "| figure | min | median | max | n |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -37,6 +36,14 @@ def markdown(result: dict[str, Any], command: str) -> str:
         lines += [f"| `{name}` | {value:g} |" for name, value in result["ratios"].items()]
     lines += ["", *(f"- {note}" for note in result["notes"])]
     return "\n".join(lines).rstrip()
+
+
+def header(result: dict[str, Any], command: str) -> list[str]:
+    """What a block begins with: how it was made, when, where, on what."""
+    return [
+        f"`{command}`, {result['machine']['at']}, on {_where(result['machine'])}.",
+        f"Measured on: {_facts(result['fixture'])}.",
+    ]
 
 
 def renew(file: Path, name: str, block: str) -> None:

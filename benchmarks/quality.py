@@ -1,0 +1,305 @@
+"""How well are a picture's faults told from healthy ones? Natural pictures with graded defects and without, through
+the product's decoder, measures and thresholds; beside the rules in use today on the same frames."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from benchmarks import quality_cost
+from benchmarks.measure import Result
+from benchmarks.quality_damage import DAMAGES, VERSION, WEATHER
+from benchmarks.quality_figures import HEALTHY, Observation, tally, versus
+from benchmarks.quality_frozen import HANGS, QPS, RATES, SIGMAS, Stream, Watched, watch
+from benchmarks.quality_looks import STREAM_DAMAGES, Encoder, Eye, concealed, visibly_wrong
+from benchmarks.quality_peers import ALONE, FILTERS, RULES, Called, Filters, missing
+from benchmarks.quality_scenes import CIF, Kind, Plane, Scene, Shot, natural, shot_of, shots, simulated
+from benchmarks.quality_table import markdown
+
+__all__ = ["FULL", "QUICK", "Plan", "markdown", "run"]
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKERS = 2  # processes at most: as many cores as the smallest of our machines has
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`healthy` pictures of each clip as they came, `damaged` of them in each grade of each defect."""
+
+    healthy: int = 40
+    damaged: int = 4
+    qps: tuple[int, ...] = (24, 29, 34)  # a camera set to a high, an ordinary and a low rate
+    damaged_qps: tuple[int, ...] = (29, 34)
+    widths: tuple[int, ...] = (640, 960, 1280)  # of photographs
+    stills: int = 10
+    still_looks: int = 3_001  # at each; the first has nothing to be compared with
+    hang_looks: int = 100  # at each of the stills in each way to hang
+    rated_stills: int = 10  # of the stills, so many under rate control
+    rate_looks: int = 20  # at each of them, in each way; each costs 60 pictures
+    rate_every: int = 5  # groups of pictures from look to look
+    cost_runs: int = 7
+    sized: int = 8  # photographs at most, at every size
+    full: bool = True
+    data: Path | None = None
+
+
+FULL = Plan()
+QUICK = Plan(
+    healthy=12, damaged=1, qps=(29,), damaged_qps=(29,), widths=(640, 1280), still_looks=301, hang_looks=8,
+    rated_stills=3, rate_looks=4, rate_every=1, cost_runs=3, sized=3, full=False,
+)  # fmt: skip
+
+
+class Kept(msgspec.Struct, array_like=True, frozen=True):
+    """An encoded picture in the cache. `series` is its place among pictures of one stream; alone where it is None."""
+
+    grade: str
+    fault: str
+    held: bool
+    qp: int
+    series: int | None
+    unit: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The pictures of one scene at one width."""
+
+    scene: Scene
+    width: int
+    plan: Plan
+    cache: Path
+
+
+def run(plan: Plan, cache: Path) -> Result:
+    """Costs first, alone; then every scene and every still stream, on as many processes as there are cores."""
+    scenes, notes = _scenes(plan.data)
+    simulates = scenes[0].file is None
+    clips = [scene for scene in scenes if scene.kind is Kind.CLIP]
+    photographs = [scene for scene in scenes if scene.kind is not Kind.CLIP]
+    fixture = {
+        "pictures": "simulated" if simulates else "natural", "clips": len(clips), "photographs": len(photographs),
+        "healthy": plan.healthy, "damaged": plan.damaged, "qps": "/".join(map(str, plan.qps)),
+        "still_looks": plan.stills * (plan.still_looks - 1), "full": plan.full and not simulates,
+    }  # fmt: skip
+    result = Result("quality", fixture, notes=[*notes, *missing(), *NOTES])
+    quality_cost.cost(result, scenes, plan.cost_runs)
+    tasks = [Task(scene, 640, plan, cache) for scene in clips]
+    tasks += [Task(scene, width, plan, cache) for scene in photographs for width in plan.widths]
+    streams = list(_streams([scene for scene in scenes if scene.kind is not Kind.BLURRED], plan))
+    workers = min(WORKERS, len(os.sched_getaffinity(0)))
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        watching = pool.map(watch, streams)
+        looking = pool.map(observe, tasks)
+        sizing = pool.map(quality_cost.sizes, photographs[: plan.sized])
+        watched, found = list(watching), [list(seen) for seen in looking]
+        for spreads in sizing:
+            for name, value in spreads.items():
+                result.samples.add(name, value)
+    seen = [one for task, some in zip(tasks, found, strict=True) if task.scene.kind is not Kind.BLURRED for one in some]
+    seen += [one for stream in watched for one in stream.observations]
+    tally(result, seen)
+    _frozen(result, streams, watched)
+    _photographs(result, tasks, found)
+    return result
+
+
+def _scenes(data: Path | None) -> tuple[list[Scene], list[str]]:
+    """Of the folder; of the one beside the project that tests use where none is named, if it is there."""
+    beside = Path(os.environ.get("STREAMWATCH_SHARED", ROOT.parent / "shared")) / "data"
+    folder = data or (beside if beside.is_dir() else None)
+    if folder is not None:
+        return natural(folder), []
+    said = (
+        f"no natural pictures: none named by --data, and none in {beside}. These figures are of the simulator's "
+        "painted scenes; they say little about cameras, and nothing about photographs really blurred."
+    )
+    return simulated(), [said]
+
+
+# One scene
+
+
+def observe(task: Task) -> list[Observation]:
+    """What is said of every picture of a scene; frozen only of its pictures as they came, in their order."""
+    eye, found = Eye(), []
+    memory: dict[int, bytes | None] = {}
+    filters: dict[int | None, Filters] = {}  # of the pictures at each quantiser, and of those that stand alone
+    for kept in _rendered(task):
+        alone = kept.series is None
+        seen = eye.look(kept.unit, None if alone else memory.get(kept.qp), kept.series or 0)
+        peers: dict[tuple[str, str], Called] = {}
+        if seen.i420 is not None:
+            shot = shot_of(seen.i420)
+            height, width = shot.y.shape
+            peers = {(rule.fault, rule.name): rule.call(shot.y) for rule in RULES}
+            stream = None if alone else kept.qp
+            if stream not in filters:
+                filters[stream] = Filters(width, height, ALONE if alone else FILTERS)
+            if alone:
+                filters[stream].call(_white(seen.i420, height), height)  # ends whatever began
+            peers |= filters[stream].call(seen.i420, height)
+        if not alone:
+            memory[kept.qp] = seen.memory
+        found.append(
+            Observation(
+                task.scene.name, kept.grade, kept.fault, kept.held, seen.faults, seen.scores, seen.measures, peers,
+                second=bool(kept.series),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _white(i420: Plane, height: int) -> Plane:
+    white = np.full_like(i420, 128)
+    white[:height] = 235
+    return white
+
+
+def _rendered(task: Task) -> list[Kept]:
+    """From the cache, or rendered and kept there."""
+    plan, scene = task.plan, task.scene
+    facts = (
+        scene.key(),
+        task.width,
+        plan.healthy,
+        plan.damaged,
+        plan.qps,
+        plan.damaged_qps,
+        _grades(),
+        list(STREAM_DAMAGES),
+    )
+    file = task.cache / f"quality-{VERSION}" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.msgpack"
+    try:
+        return msgspec.msgpack.decode(file.read_bytes(), type=list[Kept])
+    except (OSError, msgspec.DecodeError):
+        found = list(_render(task))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.write_bytes(msgspec.msgpack.encode(found))
+    fresh.replace(file)
+    return found
+
+
+def _grades() -> list[tuple[str, str, bool]]:
+    return [(one.name, one.fault, one.held) for one in (*DAMAGES, *WEATHER)] + [
+        (name, "", True) for name in STREAM_DAMAGES
+    ]
+
+
+def _render(task: Task) -> Iterator[Kept]:
+    plan, scene = task.plan, task.scene
+    pictures = shots(scene, plan.healthy, width=task.width)
+    fault = "blur" if scene.kind is Kind.BLURRED else ""
+    for qp in plan.qps:
+        height, width = pictures[0].y.shape
+        encoder = Encoder(width, height, qp)
+        for number, shot in enumerate(pictures):
+            yield Kept(HEALTHY, fault, True, qp, number, encoder.keyframe(shot.i420))
+    if scene.kind is Kind.BLURRED or task.width != plan.widths[0]:
+        return
+    some = pictures[:: max(1, len(pictures) // plan.damaged)][: plan.damaged]
+    for qp in plan.damaged_qps:
+        encoder = Encoder(width, height, qp)
+        for number, shot in enumerate(some):
+            for damage in (*DAMAGES, *WEATHER):
+                picture = damage.render(shot, _rng(scene, number, damage.name)).i420
+                yield Kept(damage.name, damage.fault, damage.held, qp, None, encoder.keyframe(picture))
+            yield from _broken(scene, number, shot, qp, encoder)
+
+
+def _rng(scene: Scene, number: int, grade: str) -> np.random.Generator:
+    return np.random.default_rng(list(hashlib.sha256(f"{scene.name} {number} {grade}".encode()).digest()[:8]))
+
+
+def _broken(scene: Scene, number: int, shot: Shot, qp: int, encoder: Encoder) -> Iterator[Kept]:
+    """A keyframe damaged on its way, where a viewer would see it; and what a recorder makes of it that decodes such a
+    picture, paints over what is missing and encodes it anew: nothing in that stream is wrong but the picture."""
+    unit = encoder.keyframe(shot.i420)
+    for name, damage in STREAM_DAMAGES.items():
+        damaged = damage(unit, _rng(scene, number, name))
+        shown = concealed(damaged)
+        if not visibly_wrong(shown, shot):
+            continue
+        yield Kept(name, "picture_broken", True, qp, None, damaged)
+        if shown is not None and shown.shape[1] == shot.y.shape[1] and len(shown) * 2 == len(shot.y) * 3:
+            yield Kept(f"{name}_again", "picture_broken", True, qp, None, encoder.keyframe(shown))
+
+
+# What needs more than one picture, and photographs
+
+
+def _streams(scenes: Sequence[Scene], plan: Plan) -> Iterator[Stream]:
+    """Still scenes at CIF: the first pictures of all scenes, then later ones of the clips."""
+    found: list[tuple[str, Shot]] = []
+    rounds = [shots(scene, 1 if scene.kind is not Kind.CLIP else plan.stills, CIF) for scene in scenes]
+    for number in range(plan.stills):
+        found += [(scene.name, some[number]) for scene, some in zip(scenes, rounds, strict=True) if number < len(some)]
+    for number, (name, shot) in enumerate(found[: plan.stills]):
+        sigma, qp = SIGMAS[number % len(SIGMAS)], QPS[number % len(QPS)]
+        yield Stream(name, shot, plan.still_looks, sigma, qp, seed=number)
+        rated = RATES if number < plan.rated_stills else {}
+        for rate in rated:
+            yield Stream(name, shot, plan.rate_looks, sigma, qp, None, rate, plan.rate_every, number)
+        for hang in HANGS:
+            if hang not in RATES or hang in rated:
+                looks = plan.rate_looks if hang in RATES else plan.hang_looks
+                yield Stream(name, shot, looks, sigma, qp, hang, None, plan.rate_every, number)
+
+
+def _frozen(result: Result, streams: Sequence[Stream], watched: Sequence[Watched]) -> None:
+    """Looks at still scenes that live, those of them that suspect one frozen, and those whose followers confirm it."""
+    alive = [seen for stream, seen in zip(streams, watched, strict=True) if stream.hang is None]
+    result.samples.add("frozen.live_looks", sum(len(seen.observations) for seen in alive))
+    result.samples.add("frozen.false_suspected", sum(seen.said for seen in alive))
+    result.samples.add("frozen.false_confirmed", sum(seen.confirmed for seen in alive))
+    second = [
+        "frozen" in seen.observations[0].faults
+        for stream, seen in zip(streams, watched, strict=True)
+        if stream.hang is not None and HANGS[stream.hang]
+    ]
+    result.samples.add("frozen.recall_by_second_look", sum(second) / len(second))
+
+
+def _photographs(result: Result, tasks: Sequence[Task], found: Sequence[Sequence[Observation]]) -> None:
+    """Photographs really blurred against the healthy pictures of all clips, at all widths together and apart."""
+    pairs = list(zip(tasks, found, strict=True))
+    good = [
+        one for task, some in pairs if task.scene.kind is Kind.CLIP
+        for one in some if one.grade == HEALTHY
+    ]  # fmt: skip
+    blurred = [(task.width, one) for task, some in pairs if task.scene.kind is Kind.BLURRED for one in some]
+    if not blurred or not good:
+        result.notes.append("auc.blur_photographs: needs clips, and photographs that are known to be blurred.")
+        return
+    versus(result, "blur_photographs", [one for _, one in blurred], good, "blur")
+    for width in sorted({width for width, _ in blurred}):
+        versus(result, f"blur_photographs_{width}", [one for at, one in blurred if at == width], good, "blur")
+
+
+NOTES = [
+    "AUC: the chance that a picture with the fault scores worse than one without, pooled over all scenes with one "
+    "threshold, each scene weighing the same; one that cannot be judged ties with all. recall and false_per_1000: of "
+    "looks, at the thresholds that ship, one look alone, without baseline, hysteresis or confirmation.",
+    "Pictures are encoded by x264 at constant quantisers, decoded by the product's decoder, scored and judged by the "
+    "product. Peers see the same decoded frames: variance of the Laplacian below 100, mean luma below 40 (60, above "
+    "200), FFmpeg's blackdetect and freezedetect with their own thresholds, blurdetect, which has none.",
+    "auc_of and recall_of are by grade; what is milder than the bars of auc.<fault> is only there. …_again is damage "
+    "that a recorder painted over and encoded anew: nothing in its stream is wrong.",
+    "night, infrared, fog, rain, snowfall, flare, web are rendered over natural pictures by day: a hint, no proof.",
+    "frozen: pictures that hang against natural clips and still scenes with fresh sensor noise (CIF, a look a minute, "
+    "constant quantisers 24 to 38). Held to the bar are repeated bytes and a held picture encoded anew, with a running "
+    "clock and without; under rate control (crf, abr) two looks cannot tell. frozen.live_looks also counts living "
+    "scenes under rate control.",
+    "cannot judge: shares of the bad and of the healthy pictures. auc_judged leaves those out; auc_of_measure is of a "
+    "measure itself, without what the fault's rule makes of it.",
+    "false_per_1000.baseline and false_confirmed_per_1000_camera_days are not measured: there is no baseline yet.",
+]
