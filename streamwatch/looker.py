@@ -128,8 +128,10 @@ class Looker:
                 (self._recorders, policy.per_recorder, lambda ticket: ticket.group),
                 (self._hosts, policy.per_host, lambda ticket: ticket.host),
             ),
+            doubtful=self._doubtful,
+            account_of=_sent_account,
             score=self._score,
-            reopen=lambda ticket, depth: self._heard(ticket, depth, self._grant(ticket), None, insist=False),
+            reopen=self._reopen,
         )
         self.open_sessions = 0
 
@@ -326,7 +328,7 @@ class Looker:
         self._recorders.leave(group)
 
     def _in_doubt(self, ticket: Ticket, depth: Depth) -> Account | None:
-        account = account_of(ticket) if sends_password(ticket, depth) else None
+        account = _sent_account(ticket, depth)
         return None if account is None or self._memory.lockout.is_proven(account) else account
 
     def _not_taken(self, ticket: Ticket, order: Round, reason: Reason, detail: str) -> Look:
@@ -363,10 +365,17 @@ class Looker:
                 ticket, depth, started_us, begun, order, reason=Reason.OURS_WORKER, step=Step.CONNECT, detail=detail
             )
 
-    async def _heard(self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool) -> Heard:
+    async def _reopen(self, ticket: Ticket, depth: Depth) -> Heard:
+        """A conversation with a camera whose session was lost: all of it, as the camera may have been set anew. A
+        password that was changed is refused once in it; in a warm one it might be twice."""
+        return await self._heard(ticket, depth, self._grant(ticket), None, insist=False, warm=False)
+
+    async def _heard(
+        self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool, warm: bool = True
+    ) -> Heard:
         self.open_sessions += 1
         try:
-            heard = await self._converse(ticket, depth, granted, tape, insist=insist)
+            heard = await self._converse(ticket, depth, granted, tape, insist=insist, warm=warm)
         finally:
             self.open_sessions -= 1
         heard = busy_with_us(self._watches, ticket, heard)
@@ -410,9 +419,9 @@ class Looker:
         )
 
     async def _converse(
-        self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool
+        self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool, warm: bool
     ) -> Heard:
-        ask = self.ask(ticket, depth, granted, insist=insist, warm=tape is None)
+        ask = self.ask(ticket, depth, granted, insist=insist, warm=warm and tape is None)
         limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
         holds = tape is None and not insist and self._holds(ticket)
         grown = granted.total_s * 1000 > ticket.deadline_ms  # a share of it may be too short for its next keyframe
@@ -563,3 +572,8 @@ class Looker:
             order=order,
             **found,
         )
+
+
+def _sent_account(ticket: Ticket, depth: Depth) -> Account | None:
+    """Whose password such a look sends."""
+    return account_of(ticket) if sends_password(ticket, depth) else None

@@ -23,6 +23,7 @@ from streamwatch.ingest.connection import Opened
 from streamwatch.ingest.continuous import Watcher, part
 from streamwatch.ingest.session import Heard
 from streamwatch.ingest.sweeping import Sweep
+from streamwatch.lockout import Account
 from streamwatch.model.look import Depth, Look
 from streamwatch.model.report import Ticket
 from streamwatch.quality.streams import measures_of
@@ -90,7 +91,8 @@ class Watches:
     """At most `most`, of which a host and a recorder have no more than half of their places. One loop owns it.
 
     `score` decodes a keyframe that was whole at a UTC microsecond. `reopen` makes an ordinary conversation
-    whose session is handed to `opened`. `cameras` is the gate with one place a camera.
+    whose session is handed to `opened`. `cameras` is the gate with one place a camera, and `doubtful` the one of
+    accounts whose password may be wrong: also of one that was right, where sessions are opened again.
     """
 
     def __init__(
@@ -101,6 +103,8 @@ class Watches:
         keyframe_s: float,
         cameras: Gate,
         shared: tuple[tuple[Gate, int, Callable[[Ticket], str | None]], ...],
+        doubtful: Gate,
+        account_of: Callable[[Ticket, Depth], Account | None],
         score: Score,
         reopen: Reopen,
     ) -> None:
@@ -110,6 +114,8 @@ class Watches:
         self._cameras = cameras
         self._shared = shared  # gates, their limits, and the key of a ticket
         self._held: dict[tuple[int, str], int] = {}  # places of sessions, by gate and key
+        self._doubtful = doubtful
+        self._account_of = account_of
         self._score = score
         self._reopen = reopen
         self._watches: dict[int, _Watch] = {}
@@ -258,18 +264,17 @@ class Watches:
             while watch.watcher is None and self._watches.get(camera) is watch:
                 await self._clock.sleep(watch.retry_s)
                 watch.retry_s = min(LAST_RETRY_S, watch.retry_s * 2)
-                if watch.watcher is not None or not self._cameras.enter(camera):
-                    continue  # a look is at it
+                # many may be lost at once because their password was changed: then few are to try it. This is waited
+                # for with nothing held that looks wait for
+                account = self._account_of(watch.ticket, watch.depth)
+                if not self._doubtful.enter(account):
+                    await self._doubtful.wait(account)
                 try:
-                    places = self._places(watch.ticket)
-                    if places is None:
-                        continue
-                    watch.places = places
-                    heard = await self._reopen(watch.ticket, watch.depth)
+                    heard = await self._again(watch)
                 finally:
-                    if watch.watcher is None:
-                        self._leave(watch)
-                    self._cameras.leave(camera)
+                    self._doubtful.leave(account)
+                if heard is None:
+                    continue
                 if heard.keyframe is not None and watch.depth is Depth.PICTURE:
                     self._came(watch, heard.keyframe)
                 if heard.failure is not None and heard.failure.reason in _GIVES_UP:
@@ -278,6 +283,22 @@ class Watches:
             log.exception("watch.defect", camera=camera)
         finally:
             watch.retrying = None
+
+    async def _again(self, watch: _Watch) -> Heard | None:
+        """Opens its session again; None, and nothing was done, where a look is at it or there is no place for it."""
+        camera = watch.ticket.camera
+        if watch.watcher is not None or self._watches.get(camera) is not watch or not self._cameras.enter(camera):
+            return None
+        try:
+            places = self._places(watch.ticket)
+            if places is None:
+                return None
+            watch.places = places
+            return await self._reopen(watch.ticket, watch.depth)
+        finally:
+            if watch.watcher is None:
+                self._leave(watch)
+            self._cameras.leave(camera)
 
     def _book(self, watch: _Watch) -> None:
         """Its session is no more."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
 
 from streamwatch import watches as watches_module
+from streamwatch.clock import SystemClock
 from streamwatch.decoders.pool import DecoderPool
 from streamwatch.errors import LookError, Reason
 from streamwatch.ingest import continuous
 from streamwatch.looker import Looker, LookerPolicy
-from streamwatch.model.look import Depth, Look
-from streamwatch.model.report import Round
+from streamwatch.model.look import Depth, Look, StreamKind
+from streamwatch.model.report import Credentials, Round, Ticket
 from streamwatch.quality.streams import STREAM_MEASURES
 from streamwatch.simulator.farm import Farm, FarmPlan
 from streamwatch.wire.watching import Watching
+from tests.ingest.test_continuous import Device
 from tests.test_looker import CACHE, looker, looks_of, order, pool, work
 
 __all__ = ["pool"]
@@ -274,3 +278,59 @@ async def test_a_session_that_ends_as_it_is_taken_over_is_opened_again(
     await until(lambda: who._watches.open == 3)
     await who.end_watching()
     assert not who._watches._held
+
+
+async def test_a_changed_password_is_tried_for_two_cameras_of_a_recorder(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight sessions are lost at once, and all come back by themselves: two wrong answers, then nobody sends one."""
+    monkeypatch.setattr(watches_module, "FIRST_RETRY_S", 0.05)
+    changed, answers, plays = False, 0, list[asyncio.StreamWriter]()
+
+    async def recorder(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answers
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            if not changed:
+                plays.append(writer)
+                await Device()(reader, writer)
+            while changed:
+                head = await reader.readuntil(b"\r\n\r\n")
+                answers += b"Authorization: Digest" in head
+                sequence = re.search(rb"CSeq: ([0-9]+)", head)
+                assert sequence is not None
+                status = b"200 OK" if head.startswith(b"OPTIONS") else b"401 Unauthorized"
+                offer = b'WWW-Authenticate: Digest realm="NVR", nonce="%d", stale="FALSE"' % answers
+                await asyncio.sleep(0.02)  # in which the others ask as well
+                writer.write(b"RTSP/1.0 %s\r\nCSeq: %s\r\n%s\r\n\r\n" % (status, sequence[1], offer))
+        writer.close()
+
+    server = await asyncio.start_server(recorder, "127.0.0.1", 0)
+    who = looker(pool, LookerPolicy(per_host=16, per_recorder=16))
+    tickets = tuple(
+        Ticket(
+            camera=number,
+            url=f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/{number}",
+            stream=StreamKind.MAIN,
+            offset_ms=0,
+            deadline_ms=5000,
+            host="127.0.0.1",
+            group="nvr",
+            credentials=Credentials("admin", "until now"),
+            watch=True,
+        )
+        for number in range(8)
+    )
+    due_us = SystemClock().utc_us()
+    what = Round(id="r1", village=1, depth=Depth.STREAM, due_us=due_us, window_ms=0, tickets=tickets)
+    assert {look.reason for look in looks_of(await work(who, what)).values()} == {None}
+    watches = who._watches._watches.values()
+    assert who._watches.open == 8
+
+    changed = True
+    for one in plays:
+        one.close()
+    await until(lambda: who._watches.open == 0 and all(watch.retrying is None for watch in watches))
+    assert 1 <= answers <= 2
+    assert not who._watches._held and not who._doubtful._taken
+    await who.end_watching()
+    server.close()

@@ -212,9 +212,7 @@ class Service:
     async def _absorb(self, reports: list[Report]) -> None:
         now_us = self.clock.utc_us()
         try:
-            absorbed = absorb(
-                reports, self.standings, self.live, self.policy, self.grace_us, self._schedule.reach_s
-            )
+            absorbed = absorb(reports, self.standings, self.live, self.policy, self.grace_us, self._schedule.reach_s)
             await self._committer.commit(absorbed, now_us)
         except Exception:
             if len(reports) > 1:  # one of them trips over a mistake of ours: the others must not pay for it
