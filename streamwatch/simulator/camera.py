@@ -8,7 +8,7 @@ import random
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.dialects import Dialect
@@ -24,7 +24,6 @@ from streamwatch.simulator.switchboard import Switchboard
 
 BACKLOG = 64
 MAX_SESSIONS = 16  # of one camera; real ones take 4-20
-ACCEPTS_A_TURN = 16  # connections taken before the loop may do something else
 IDLE_S = 130.0  # twice the advertised 60 s and a little: who is neither playing nor asking is cut
 NO_FILES_S = 1.0  # without a free descriptor new connections wait this long
 # Steps through the loop from PLAY to PLAY: coprime to the number of its groups, so no start returns before all the
@@ -37,7 +36,8 @@ STRIDE = {"sub": 11, "main": 3, "full": 3}
 @dataclass(frozen=True, slots=True)
 class House:
     """What all devices of a farm share. `wide`: one listener takes the connections of all. `random_start`: who begins
-    to watch begins within a group of pictures of so many; 0: at a key frame."""
+    to watch begins within a group of pictures of so many; 0: at a key frame. `ssrc`: that of all media
+    within connections."""
 
     board: Switchboard
     library: Library
@@ -46,6 +46,7 @@ class House:
     paced: bool
     wide: bool
     random_start: int
+    ssrc: int = field(default_factory=lambda: random.getrandbits(32))
 
 
 class Camera:
@@ -54,7 +55,7 @@ class Camera:
     __slots__ = (
         "_filler", "_hostile", "_house", "_listener", "_open", "_own", "_proof", "_sessions", "_start", "_turns",
         "address", "board", "carriage", "code", "dialect", "fault", "hostility", "latency_s", "line", "loss", "name",
-        "paced", "password", "port", "scene", "smart_s", "streams", "username", "village",
+        "paced", "password", "port", "scene", "smart_s", "ssrc", "streams", "username", "village",
     )  # fmt: skip
 
     def __init__(
@@ -67,7 +68,7 @@ class Camera:
         self.username, self.password = username, password
         self.smart_s = smart_s  # between two key frames of a codec that saves them; its encoder runs, whoever watches
         self._own = self.latency_s, self.loss = latency_s, loss
-        self.board, self.streams, self.paced = house.board, house.streams, house.paced
+        self.board, self.streams, self.paced, self.ssrc = house.board, house.streams, house.paced, house.ssrc
         self.fault: Fault | None = None
         self.hostility: Hostility | None = None  # in place of a fault
         self.line: Line | None = None  # so too
@@ -238,7 +239,7 @@ class Camera:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        if not accept_from(self._listener, self.take):  # the loop would call again at once, for ever
+        if not accept_from(self._listener, self.take, 1):  # the loop would call again at once, for ever
             self.board.ignore(self._listener)
             self.board.at(self.board.time() + NO_FILES_S, self._resume)
 
@@ -246,17 +247,18 @@ class Camera:
         if self._listener is not None and self.fault not in (Fault.DEAD, Fault.REFUSED):
             self.board.listen(self._listener, self._accept)
 
-    def take(self, connection: socket.socket) -> None:
-        """A connection to this camera, which does not block."""
+    def take(self, file: int) -> None:
+        """A connection to this camera, by its file."""
         if self.hostility is not None:
-            self._play(self.hostility, connection)
+            self._play(self.hostility, socket.socket(fileno=file))
         else:
-            Session(self, self.board.connect(connection))
+            Session(self, self.board.connect(file))
 
     def _play(self, what: Hostility, connection: socket.socket) -> None:
         if self.sessions >= MAX_SESSIONS:
             connection.close()
             return
+        connection.settimeout(0)
         task = asyncio.get_running_loop().create_task(self._perform(what, connection))
         self._hostile.append(task)
         task.add_done_callback(self._performed)
@@ -331,14 +333,12 @@ def listening(address: str, port: int, *, shared: bool = False) -> socket.socket
     return listener
 
 
-def accept_from(listener: socket.socket, take: Callable[[socket.socket], None]) -> bool:
-    """Takes some of the connections that wait. False where there is no free descriptor for the next one."""
-    for _ in range(ACCEPTS_A_TURN):
+def accept_from(listener: socket.socket, take: Callable[[int], None], most: int) -> bool:
+    """Takes so many of the connections that wait, by their files. False without a free descriptor for the next one."""
+    for _ in range(most):
         try:
-            file, _ = listener._accept()  # type: ignore[attr-defined]
+            file, _ = listener._accept()  # type: ignore[attr-defined]  # accept() without a socket object
         except OSError as error:
             return error.errno not in (errno.EMFILE, errno.ENFILE)
-        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=file)
-        connection.settimeout(0)
-        take(connection)
+        take(file)
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -55,16 +55,16 @@ class Interleaved:
         """False where more than MAX_UNSENT bytes wait for a peer that does not read."""
         if self._connection.unsent > MAX_UNSENT:
             return False
-        out = frame.stamped(self._channel, sequence, timestamp, ssrc)
-        if self._paced:
-            pieces = frame.pieces(out)
-            if lost:
-                pieces = (piece for index, piece in enumerate(pieces) if index not in lost)
-            self._connection.write_each(pieces)
+        if not self._paced and not lost:
+            self._connection.write(frame.stamped(self._channel, sequence, timestamp, ssrc))
             return True
+        pieces: Sequence[memoryview] = frame.pieces(self._channel, sequence, timestamp, ssrc)
         if lost:
-            out = bytearray().join(piece for index, piece in enumerate(frame.pieces(out)) if index not in lost)
-        self._connection.write(out)
+            pieces = [piece for index, piece in enumerate(pieces) if index not in lost]
+        if self._paced:
+            self._connection.write_each(pieces)
+        else:
+            self._connection.write(b"".join(pieces))
         return True
 
     def heard(self) -> bool:
@@ -96,10 +96,9 @@ class Datagrams:
 
     def send(self, frame: Frame, sequence: int, timestamp: int, ssrc: int, lost: Collection[int] = ()) -> bool:
         """The first burst leaves at once. Nobody knows whether a datagram arrives, so the peer is never cut."""
-        out = frame.stamped(0, sequence, timestamp, ssrc)
         if len(self._queue) + len(frame.starts) > MAX_QUEUED:
             return True
-        for index, piece in enumerate(frame.pieces(out)):
+        for index, piece in enumerate(frame.pieces(0, sequence, timestamp, ssrc)):
             if index not in lost:
                 self._queue.append(piece[4:])  # without the frame of TCP
         if self._timer is None:

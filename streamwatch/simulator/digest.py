@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 
+from streamwatch.simulator.rtsp import Login
+
 MD5, SHA256 = "MD5", "SHA-256"
 _FIELD = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))')
 
@@ -57,31 +59,20 @@ def proof(username: str, realm: str, password: str, *, qop: bool, sha256: bool =
     return Proof(username, realm, secrets, qop)
 
 
-def proves(authorization: str, *, method: str, proof: Proof, nonce: str) -> bool:
-    """Whether a header proves the password. What most clients write is read at less cost than by `fields`, and
-    believed if it is right; anything else is for `answers` to judge."""
-    given = dict([part.partition("=")[::2] for part in authorization[7:].split(", ")])
-    qop, uri, cnonce = given.get("qop"), given.get("uri", ""), given.get("cnonce", '""')
-    if (
-        given.get("nonce") == f'"{nonce}"'
-        and given.get("username") == f'"{proof.username}"'
-        and given.get("realm") == f'"{proof.realm}"'
-        and given.get("algorithm") in _MD5_NAMES
-        and (qop is None or (proof.qop and qop in _AUTH_NAMES))
-        and uri[:1] == uri[-1:] == cnonce[:1] == cnonce[-1:] == '"'
-        and uri.count('"') == cnonce.count('"') == 2
-        and authorization.startswith("Digest ")
-    ):
-        second = _md5(f"{method}:{uri[1:-1]}")
-        counted = "" if qop is None else f"{given.get('nc', '')}:{cnonce[1:-1]}:auth:"
-        right = _md5(f"{proof.secrets[MD5]}:{nonce}:{counted}{second}")
-        if given.get("response") == f'"{right}"':
-            return True
-    return answers(fields(authorization), method=method, proof=proof, nonce=nonce)
+def opening(proof: Proof, nonce: str) -> str:
+    """How a right answer begins, as most clients write it: up to the quote before its uri."""
+    return f'username="{proof.username}", realm="{proof.realm}", nonce="{nonce}", uri="'
 
 
-_MD5_NAMES = (None, MD5, f'"{MD5}"')
-_AUTH_NAMES = ("auth", '"auth"')
+def proves(login: Login, method: str, proof: Proof, nonce: str) -> bool:
+    """Whether an answer of that usual form, for this nonce by its `opening`, proves the password. False also where
+    that is for `answers` to judge."""
+    digest, secret = _HASHES.get(login.algorithm or MD5), proof.secrets.get(login.algorithm or MD5)
+    if digest is None or secret is None or (login.nc and not proof.qop):
+        return False
+    request = digest(f"{method}:{login.uri}")
+    middle = f"{nonce}:{login.nc}:{login.cnonce}:auth" if login.nc else nonce
+    return digest(f"{secret}:{middle}:{request}") == login.response
 
 
 def answers(given: Mapping[str, str], *, method: str, proof: Proof, nonce: str) -> bool:

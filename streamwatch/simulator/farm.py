@@ -35,6 +35,7 @@ from streamwatch.simulator.profile import DEFAULT_SIZES
 from streamwatch.simulator.switchboard import Switchboard
 
 PORT_TRIES = 20
+ACCEPTS_A_TURN = 16  # connections of a wide farm, taken before the loop may do something else
 SWEEP_S = 15.0
 KEPT = 20_000  # idle devices of a wide farm that stay made up, about 1 KB each
 STRIKE_TRIES = 1000  # draws until chance has found a healthy camera
@@ -264,12 +265,13 @@ class Farm:
     def _accept(self) -> None:
         assert self._listener is not None
         assert self._house is not None
-        if not accept_from(self._listener, self._take):  # the loop would call again at once, for ever
+        if not accept_from(self._listener, self._take, ACCEPTS_A_TURN):  # the loop would call again at once, for ever
             self._house.board.ignore(self._listener)
             self._house.board.at(self._house.board.time() + NO_FILES_S, self._listen)
 
-    def _take(self, connection: socket.socket) -> None:
+    def _take(self, file: int) -> None:
         """A connection belongs to the device whose address it was made to."""
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=file)
         try:
             index = self._devices.addresses.find(connection.getsockname()[0])
         except OSError:
@@ -277,10 +279,11 @@ class Farm:
         if not 0 <= index < len(self._devices):
             connection.close()
             return
+        connection.detach()
         device = self._made.get(index)
         if device is None:
             device = self._made[index] = self.device(index)
-        device.take(connection)
+        device.take(file)
 
     def _close_listener(self) -> None:
         if self._listener is not None and self._house is not None:

@@ -1,14 +1,14 @@
 """The farm's own RTP packetiser for H.264 (RFC 6184) over RTSP's TCP framing (RFC 2326 section 10.12).
 
-A frame is packetised once for all sessions; a session copies the bytes and writes its own channel, sequence number,
-timestamp and SSRC over them. Framed, one frame is one `write`; datagrams are the same packets without their framing.
+A frame is packetised once for all sessions, and stamped with channel, sequence number, timestamp and SSRC once for
+all that have the same ones. Framed, one frame is one `write`; datagrams are the same packets without their framing.
 """
 
 from __future__ import annotations
 
+import random
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from streamwatch.simulator.profile import FPS
 from streamwatch.simulator.render import Clip
@@ -26,48 +26,74 @@ _FRAMED = struct.Struct(">cBHBBHII")  # '$', channel, length; then RTP: V P X CC
 _PATCH = struct.Struct(">HII")
 _PATCH_AT = 6  # where the sequence number lies behind the '$'
 _RTP_BYTES = 12
+Bytes = bytes | bytearray
 
 
-@dataclass(frozen=True, slots=True)
 class Frame:
-    """An access unit as framed RTP packets, channel, sequence, timestamp and SSRC zero; `starts` are the '$'s."""
+    """An access unit as framed RTP packets; `starts` are the places of their '$'s.
 
-    template: bytes
-    starts: tuple[int, ...]
+    It keeps what it was last stamped with: sessions that began at a place of the clip (`Reel.place`) are all sent the
+    same bytes, so that most find them made.
+    """
 
-    def stamped(self, channel: int, sequence: int, timestamp: int, ssrc: int) -> bytearray:
-        """The bytes of one session; the first packet has `sequence`, each next one more (modulo 2^16)."""
-        out = bytearray(self.template)
-        patch = _PATCH.pack_into
-        for number, start in enumerate(self.starts, sequence):
-            patch(out, start + _PATCH_AT, number & 0xFFFF, timestamp, ssrc)
-        if channel:
-            for start in self.starts:
+    __slots__ = ("_pieces", "_stamp", "_stamped", "starts")
+
+    def __init__(self, packets: bytes, starts: tuple[int, ...]) -> None:
+        """`packets` with any channel, sequence number, timestamp and SSRC."""
+        self.starts = starts
+        self._stamp: tuple[int, int, int, int] | None = None
+        self._stamped: Bytes = packets
+        self._pieces: tuple[memoryview, ...] | None = None
+
+    def stamped(self, channel: int, sequence: int, timestamp: int, ssrc: int) -> Bytes:
+        """The bytes of one session, which nobody may change; the first packet has `sequence`, each next one more
+        (modulo 2^16)."""
+        stamp = (channel, sequence, timestamp, ssrc)
+        if stamp != self._stamp:
+            out = bytearray(self._stamped)  # a new one: who was sent the last may not have taken all of it
+            patch = _PATCH.pack_into
+            for number, start in enumerate(self.starts, sequence):
                 out[start + 1] = channel
-        return out
+                patch(out, start + _PATCH_AT, number & 0xFFFF, timestamp, ssrc)
+            self._stamp, self._stamped, self._pieces = stamp, out, None
+        return self._stamped
 
-    def pieces(self, stamped: bytearray) -> Iterator[memoryview]:
-        """What `stamped` gave, packet by packet, each with its four bytes of framing before it."""
-        view = memoryview(stamped)
-        for index, start in enumerate(self.starts, 1):
-            yield view[start : self.starts[index] if index < len(self.starts) else len(stamped)]
+    def pieces(self, channel: int, sequence: int, timestamp: int, ssrc: int) -> tuple[memoryview, ...]:
+        """The same, packet by packet, each with its four bytes of framing before it."""
+        stamped = self.stamped(channel, sequence, timestamp, ssrc)
+        if self._pieces is None:
+            view, ends = memoryview(stamped), (*self.starts[1:], len(stamped))
+            self._pieces = tuple(view[start:end] for start, end in zip(self.starts, ends, strict=True))
+        return self._pieces
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # there is one of each, and its pictures are many
 class Reel:
-    """A clip ready to send: `gops[g][f]` is a frame, the first of each group a key frame with its parameter sets."""
+    """A clip ready to send: `gops[g][f]` is a frame, the first of each group a key frame with its parameter sets.
+    `ticks` and `period_s`: from one frame to the next one."""
 
-    width: int
-    height: int
-    sps: bytes
-    pps: bytes
-    gops: tuple[tuple[Frame, ...], ...]
-    fps: int = FPS
+    __slots__ = ("_firsts", "fps", "gops", "height", "period_s", "pps", "sps", "ticks", "width")
 
-    @property
-    def ticks(self) -> int:
-        """From one frame's timestamp to the next one's."""
-        return CLOCK_RATE // self.fps
+    def __init__(
+        self, width: int, height: int, sps: bytes, pps: bytes, gops: tuple[tuple[Frame, ...], ...], fps: int = FPS
+    ) -> None:
+        self.width, self.height, self.sps, self.pps, self.gops, self.fps = width, height, sps, pps, gops, fps
+        self.ticks, self.period_s = CLOCK_RATE // fps, 1 / fps
+        sequence, timestamp = random.getrandbits(16), random.getrandbits(32)
+        self._firsts = []  # what each group begins with
+        for gop in gops:
+            self._firsts.append((sequence, timestamp))
+            sequence += sum(len(frame.starts) for frame in gop)
+            timestamp += len(gop) * self.ticks
+
+    def place(self, gop: int, index: int) -> tuple[int, int]:
+        """The sequence number and the timestamp of a frame, both modulo their number, for who begins there: in the
+        first round of the clip everybody has the same ones."""
+        gop %= len(self.gops)
+        frames = self.gops[gop]
+        index %= len(frames)
+        sequence, timestamp = self._firsts[gop]
+        sequence += sum(len(frame.starts) for frame in frames[:index])
+        return sequence & 0xFFFF, (timestamp + index * self.ticks) & 0xFFFFFFFF
 
 
 def payloads(units: Sequence[bytes]) -> list[bytes]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from streamwatch.simulator.carriers import Carrier
 from streamwatch.simulator.faults import Fault
-from streamwatch.simulator.packets import CLOCK_RATE, Frame, Reel
+from streamwatch.simulator.packets import TICKS_A_FRAME, Frame, Reel
 from streamwatch.simulator.profile import FPS
 from streamwatch.simulator.switchboard import Switchboard
 
@@ -39,7 +39,7 @@ class Footage(Protocol):
 class Playback:
     """From SETUP to the session's end; the fault is obeyed at every frame, its picture at every group of pictures.
 
-    Owns `carrier`. `cut` ends a peer that does not read.
+    Owns `carrier`. `cut` ends a peer that does not read. `sequence` and `timestamp` are those of the next packet.
     """
 
     __slots__ = (
@@ -59,11 +59,20 @@ class Playback:
         self._due = 0.0
         self._turn: int | None = None
 
+    def aim(self) -> None:
+        """Chooses where `start` begins, if it does not play: media of a connection with the numbers of that place, as
+        all others that begin there; datagrams with their own, by which a late one of an old session is known."""
+        if self.playing:
+            return
+        self._gop, self._index = self._footage.next_start(self._stream)
+        self._reel = self._footage.showing(self._stream) or self._reel
+        if self._reel is not None and not self.carrier.datagrams:
+            self.sequence, self.timestamp = self._reel.place(self._gop, self._index)
+
     def start(self) -> None:
         """The first frame leaves at once; again while it plays changes nothing."""
         if not self.playing:
             self.playing = True
-            self._gop, self._index = self._footage.next_start(self._stream)
             self._due = self._watch.time()
             self._turn = self._footage.turn(self._due)
             self._tick()
@@ -89,9 +98,9 @@ class Playback:
                 self._cut()
                 return
             self.sequence = (self.sequence + packets) & 0xFFFF
-        fps = FPS if self._reel is None else self._reel.fps
-        self.timestamp = (self.timestamp + CLOCK_RATE // fps) & 0xFFFFFFFF
-        self._due += 1 / fps
+        reel = self._reel
+        self.timestamp = (self.timestamp + (TICKS_A_FRAME if reel is None else reel.ticks)) & 0xFFFFFFFF
+        self._due += 1 / FPS if reel is None else reel.period_s
         now = self._watch.time()
         if self._due < now - MAX_LATE_S:
             self._due = now

@@ -31,13 +31,26 @@ class RequestError(ValueError):
     """The bytes are no RTSP request: answer 400 and close."""
 
 
+class Login(NamedTuple):
+    """A Digest answer as most clients write it: `opening` is its text from `username` to the quote before `uri`; what
+    it does not have is empty."""
+
+    opening: str
+    uri: str
+    response: str
+    algorithm: str
+    nc: str
+    cnonce: str
+
+
 class Request(NamedTuple):
-    """One request; header names are in lower case."""
+    """One request; header names are in lower case. `login` is what its Authorization says, where `quick` knows that."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes = b""
+    login: Login | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,34 +146,33 @@ class RequestReader:
 
 
 def quick(data: bytes) -> Request | None:
-    """The request that these bytes are, all of one and nothing else, as most clients write it: headers in
-    their usual spelling, no body. None where they are anything else, which is for `RequestReader` to say."""
-    if data.find(b"\r\n\r\n") != len(data) - 4 or not data[:1].isalpha():
-        return None
+    """The request that these bytes are, all of one and nothing else, as most clients write it: headers in their usual
+    order and spelling, of which it keeps what a camera looks at, no body. None where they are anything else, which is
+    for `RequestReader` to say."""
     try:
-        first, *lines = data[:-4].decode("ascii").split("\r\n")
-        method, url, version = first.split(" ")
-        headers = {}
-        for line in lines:
-            name, value = line.split(": ", 1)
-            headers[_USUAL[name]] = value.strip()
-    except (ValueError, KeyError):
+        found = _USUAL.fullmatch(data.decode("ascii"))
+    except UnicodeDecodeError:
         return None
-    if not version.startswith("RTSP/1."):
+    if found is None:
         return None
-    return Request(method, url, headers)
+    method, url, number, answer, opening, uri, response, algorithm, nc, cnonce, session, transport = found.groups("")
+    headers = {"cseq": number}
+    if session:
+        headers["session"] = session
+    if transport:
+        headers["transport"] = transport
+    if not answer:
+        return Request(method, url, headers)
+    headers["authorization"] = answer
+    return Request(method, url, headers, b"", Login(opening, uri, response, algorithm, nc, cnonce))
 
 
-_USUAL = {
-    name: name.lower()
-    for name in (
-        "CSeq",
-        "User-Agent",
-        "Accept",
-        "Authorization",
-        "Session",
-        "Transport",
-        "Range",
-        "Require",
-    )
-}
+_OTHERS = r"(?:(?:User-Agent|Accept|Range): [^\r\n]*\r\n)*"
+_USUAL = re.compile(
+    r"([A-Z_]+) ([^ \r\n]+) RTSP/1\.[^ \r\n]*\r\nCSeq: (\d+)\r\n" + _OTHERS
+    + r'(?:Authorization: (Digest (username="[^"\r\n]*", realm="[^"\r\n]*", nonce="[^"\r\n]*", uri=")([^"\r\n]*)"'
+    r', response="([0-9a-f]+)"(?:, algorithm="?([\w-]+)"?)?'
+    r'(?:, qop="?auth"?, nc=([0-9a-f]{8}), cnonce="([^"\r\n]*)")?)\r\n)?'
+    r"(?:Session: ([!-~]+)\r\n)?(?:Transport: ([!-~]+)\r\n)?" + _OTHERS + r"\r\n",
+    re.ASCII,
+)  # fmt: skip

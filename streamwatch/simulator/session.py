@@ -12,7 +12,7 @@ from typing import Protocol
 from streamwatch.simulator.carriage import Carriage
 from streamwatch.simulator.carriers import Carrier, Datagrams, Interleaved
 from streamwatch.simulator.dialects import Dialect, describe, named
-from streamwatch.simulator.digest import Proof, challenges, fields, proves
+from streamwatch.simulator.digest import Proof, answers, challenges, fields, opening, proves
 from streamwatch.simulator.faults import Fault
 from streamwatch.simulator.packets import Reel
 from streamwatch.simulator.playback import Footage, Playback
@@ -29,6 +29,7 @@ class Source(Footage, Protocol):
     carriage: Carriage
     streams: tuple[str, ...]  # that it has: of `sub`, `main`, `full`
     paced: bool  # each packet leaves alone
+    ssrc: int  # of media within a connection: one for all, so that packets are made once
     latency_s: float  # from a request to its answer
     board: Switchboard
 
@@ -54,14 +55,15 @@ class Session:
     """Speaks the camera's dialect; obeys its fault at every request."""
 
     __slots__ = (
-        "_connection", "_due", "_id", "_late", "_nonce", "_playback", "_reader", "_source", "_waiting", "heard_at",
+        "_connection", "_due", "_id", "_late", "_nonce", "_opening", "_playback", "_reader", "_source", "_waiting",
+        "heard_at",
     )  # fmt: skip
 
     def __init__(self, source: Source, connection: Connection) -> None:
         self._source = source
         self._connection = connection
         self._reader: RequestReader | None = None  # once a request comes that is not whole and alone
-        self._nonce = ""
+        self._nonce = self._opening = ""  # of this connection, and how a right answer to it begins
         self._id = ""
         self._waiting: asyncio.Task[None] | None = None
         self._late, self._due = 0, 0.0  # what has come and is to be heard later, and when the last of it
@@ -158,21 +160,27 @@ class Session:
 
     def _may(self, request: Request) -> bool:
         """Checks the Digest answer; without a right one the reply is 401 with this connection's nonce."""
-        source, dialect = self._source, self._source.dialect
-        given = request.headers.get("authorization", "")
-        if (
-            self._nonce
-            and given
-            and source.fault is not Fault.AUTH
-            and proves(given, method=request.method, proof=source.proof, nonce=self._nonce)
-        ):
+        if self._proven(request):
             return True
-        found = fields(given)
-        stale = bool(found) and found.get("nonce") != self._nonce
-        self._nonce = self._nonce or f"{random.getrandbits(128):032x}"
-        asked = challenges(dialect.realm, self._nonce, qop=dialect.qop, sha256=dialect.sha256, stale=stale)
-        self._say(401, request.headers, "".join([f"WWW-Authenticate: {one}\r\n" for one in asked]))
+        source, dialect, nonce = self._source, self._source.dialect, self._nonce
+        answer = request.headers.get("authorization")
+        given = fields(answer) if answer is not None else {}
+        stale = bool(given) and given.get("nonce") != nonce
+        if not nonce:
+            self._nonce = nonce = f"{random.getrandbits(128):032x}"
+            self._opening = opening(source.proof, nonce)
+        self._say(401, request.headers, _asked(dialect, stale=stale).replace("\0", nonce))
         return False
+
+    def _proven(self, request: Request) -> bool:
+        """Whether it proves the password: quickly, as most clients write it, or however else it may be written."""
+        source, nonce, login, method = self._source, self._nonce, request.login, request.method
+        answer = request.headers.get("authorization")
+        if answer is None or not nonce or source.fault is Fault.AUTH:
+            return False
+        if login is not None and login.opening == self._opening and proves(login, method, source.proof, nonce):
+            return True
+        return answers(fields(answer), method=method, proof=source.proof, nonce=nonce)
 
     def _options(self, request: Request) -> None:
         self._say(200, request.headers, f"Public: {self._source.dialect.public}\r\n")
@@ -216,7 +224,7 @@ class Session:
                 self._say(self._source.carriage.refusal, request.headers)
                 return
             self._stop()
-            ssrc = random.getrandbits(32)
+            ssrc = random.getrandbits(32) if choice.datagrams else self._source.ssrc
             carrier = self._open(choice, ssrc)
             if carrier is None:
                 self._say(503, request.headers)
@@ -248,11 +256,18 @@ class Session:
         if playback is None:
             self._say(455, request.headers)
             return
+        playback.aim()
         extra = f"Session: {self._id}\r\nRange: npt=now-\r\n"
         if self._source.dialect.rtp_info:
             extra += f"RTP-Info: url={request.url};seq={playback.sequence};rtptime={playback.timestamp}\r\n"
-        self._say(200, request.headers, extra)
-        playback.start()
+        connection = self._connection
+        if not self._source.paced and not playback.carrier.datagrams:
+            connection.hold(reply(self._source.dialect, 200, request.headers.get("cseq", "0"), extra))
+            playback.start()
+            connection.release()
+        else:
+            self._say(200, request.headers, extra)
+            playback.start()
 
     def _get_parameter(self, request: Request) -> None:
         if self._in_session(request):
@@ -297,6 +312,13 @@ def _alive(dialect: Dialect) -> tuple[bytes, bytes]:
     """Its reply to OPTIONS, before and behind the request's number."""
     before, after = reply(dialect, 200, "\0", f"Public: {dialect.public}\r\n").split(b"\0")
     return before, after
+
+
+@lru_cache(maxsize=64)
+def _asked(dialect: Dialect, *, stale: bool) -> str:
+    """Its challenges, header lines, with a NUL where the nonce belongs."""
+    asked = challenges(dialect.realm, "\0", qop=dialect.qop, sha256=dialect.sha256, stale=stale)
+    return "".join(f"WWW-Authenticate: {one}\r\n" for one in asked)
 
 
 def reply(dialect: Dialect, status: int, number: str, extra: str = "", body: bytes = b"") -> bytes:

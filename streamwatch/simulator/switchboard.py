@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import os
 import select
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol
 
-READ: Final = 16_384  # bytes; a request has some hundreds
+READ: Final = 4096  # bytes; a request has some hundreds, and what is left is read in the next turn
 EVENTS: Final = 512  # taken from the kernel at a time
 ROUNDS: Final = 4  # of that before the loop does something else
 RUN: Final = 64  # packets of a connection in a row, each a write: a key frame of 90 KB, or about 0.1 ms
 SLOT_S: Final = 0.005  # what is due within the same slot is done together: 200 wakes a second, however many sessions
+GONE: Final = select.EPOLLHUP | select.EPOLLERR  # reset, or closed both ways
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time
 Bytes = bytes | bytearray | memoryview
 
@@ -45,14 +47,17 @@ class _Plug(Protocol):
 
 class Connection:
     """A connection that was accepted. What is written leaves at once, or when the peer takes it: words first and in
-    their order, then packets in theirs. No packet is ever cut in two by a word."""
+    their order, then packets in theirs. No packet is ever cut in two by a word.
 
-    __slots__ = ("_board", "_closing", "_file", "_pacing", "_packets", "_socket", "_words", "peer", "unsent")
+    It is a bare file: a socket object for each cost a look more than its requests.
+    """
 
-    def __init__(self, board: Switchboard, accepted: socket.socket) -> None:
+    __slots__ = ("_board", "_closing", "_file", "_held", "_pacing", "_packets", "_words", "peer", "unsent")
+
+    def __init__(self, board: Switchboard, file: int) -> None:
         self._board = board
-        self._socket = accepted
-        self._file = accepted.fileno()
+        self._file = file
+        self._held: bytes | None = None  # words that leave with the next that is written
         self._words: deque[Bytes] | None = None  # while the kernel takes no more: the first may have begun to leave
         self._packets: deque[Bytes] | None = None
         self._pacing = False  # its turn comes round by itself
@@ -67,19 +72,38 @@ class Connection:
 
     def address(self) -> str:
         """The peer's IP address. Raises OSError where it is gone."""
-        return str(self._socket.getpeername()[0])
+        with _borrowed(self._file) as own:
+            return str(own.getpeername()[0])
+
+    def hold(self, words: bytes) -> None:
+        """Words that need not leave alone: they go with what is written next, at the latest with `release`."""
+        self.release()
+        self._held = words
+
+    def release(self) -> None:
+        """Sends words that were held, if nothing has taken them along."""
+        words, self._held = self._held, None
+        if words is not None:
+            self.write(words)
 
     def write(self, data: Bytes) -> None:
         """Sends it: words, or packets that are to leave at once."""
         if self._words is not None:
+            if self._held is not None:
+                self.release()
             self._words.append(data)
             self.unsent += len(data)
         elif self._file >= 0:
-            self._send(data)
+            if self._held is not None:
+                self._send_both(data)
+            else:
+                self._send(data)
 
     def write_each(self, packets: Iterable[Bytes]) -> None:
         """Sends each packet by a write of its own: the first RUN at once, behind them other connections taking their
         turns between."""
+        if self._held is not None:
+            self.release()
         coming = iter(packets)
         if not self._packets and self._words is None:
             for packet in islice(coming, RUN):
@@ -116,6 +140,7 @@ class Connection:
 
     def close(self) -> None:
         """FIN, behind what waits."""
+        self.release()
         self._closing = True
         if not self._packets and self._words is None:
             self._end()
@@ -123,25 +148,27 @@ class Connection:
     def cut(self) -> None:
         """RST, and what waits is lost: as from a device that has lost its memory."""
         if self._file >= 0:
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            with contextlib.suppress(OSError), _borrowed(self._file) as own:
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self._end()
 
     def ready(self, events: int) -> None:
         """What epoll said. For the switchboard."""
         if events == select.EPOLLIN:
             self._read()
-            return
-        if events & select.EPOLLOUT:
-            self._go_on()
-        if events & ~select.EPOLLOUT:
-            self._read()
+        elif events & GONE:
+            self._end()  # whatever it has said before, nobody is there to be answered
+        else:
+            if events & select.EPOLLOUT:
+                self._go_on()
+            if events & select.EPOLLIN:
+                self._read()
 
     def _read(self) -> None:
         if self._file < 0:
             return
         try:
-            data = self._socket.recv(READ)
+            data = os.read(self._file, READ)
         except BlockingIOError:
             return
         except OSError:
@@ -154,7 +181,7 @@ class Connection:
     def _send(self, data: Bytes) -> bool:
         """Whether all of it left: keeps what the kernel does not take, ends the connection where the peer is gone."""
         try:
-            sent = self._socket.send(data)
+            sent = os.write(self._file, data)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -162,10 +189,27 @@ class Connection:
             return False
         if sent == len(data):
             return True
+        self._keep_rest(data, sent)
+        return False
+
+    def _send_both(self, data: Bytes) -> None:
+        """What was held and this, by one write."""
+        held, self._held = self._held, None
+        assert held is not None
+        try:
+            sent = os.writev(self._file, (held, data))
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._end()
+            return
+        if sent < len(held) + len(data):
+            self._keep_rest(held + data, sent)
+
+    def _keep_rest(self, data: Bytes, sent: int) -> None:
         self._words = deque((memoryview(data)[sent:],))
         self.unsent += len(data) - sent
         self._board.watch(self._file, select.EPOLLIN | select.EPOLLOUT)
-        return False
 
     def _keep(self, words: Iterable[Bytes]) -> None:
         if self._words is not None:
@@ -194,13 +238,23 @@ class Connection:
         if self._file < 0:
             return
         self._board.forget(self._file)
-        self._file = -1
-        self._socket.close()
-        self._words = self._packets = None
+        file, self._file = self._file, -1
+        os.close(file)
+        self._words = self._packets = self._held = None
         self.unsent = 0
         peer, self.peer = self.peer, None  # they hold each other: let no collector have to find out
         if peer is not None:
             peer.lost()
+
+
+@contextlib.contextmanager
+def _borrowed(file: int) -> Iterator[socket.socket]:
+    """A socket object of that file, which stays open. Raises OSError where it is none, or none any more."""
+    own = socket.socket(fileno=file)
+    try:
+        yield own
+    finally:
+        own.detach()
 
 
 class _Listener:
@@ -243,11 +297,11 @@ class Switchboard:
         if self._plugs.pop(listener.fileno(), None) is not None:
             self._epoll.unregister(listener.fileno())
 
-    def connect(self, accepted: socket.socket) -> Connection:
-        """Takes over a connection that does not block; its `peer` is to be set before the loop goes on."""
-        connection = Connection(self, accepted)
-        self._plugs[accepted.fileno()] = connection
-        self._epoll.register(accepted.fileno(), select.EPOLLIN)
+    def connect(self, file: int) -> Connection:
+        """Takes over a connection, the file of a socket; its `peer` is to be set before the loop goes on."""
+        os.set_blocking(file, False)
+        connection = self._plugs[file] = Connection(self, file)
+        self._epoll.register(file, select.EPOLLIN)
         return connection
 
     def at(self, when: float, call: Callable[[], None]) -> None:

@@ -61,21 +61,51 @@ def test_a_stap_holds_the_parameter_sets() -> None:
     assert payload[0] == 0x60 | 24
 
 
-@given(NALS, st.integers(0, 0xFFFF), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 254))
-def test_a_stamp_is_written_over_every_packet(
-    nals: list[bytes], sequence: int, timestamp: int, ssrc: int, channel: int
-) -> None:
-    """Sequence numbers run on modulo 2^16, marker on the last only, the template stays as it was."""
+STAMPS = st.tuples(st.integers(0, 254), st.integers(0, 0xFFFF), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+
+
+@given(NALS, st.lists(STAMPS, min_size=1, max_size=3).map(lambda some: [*some, *some]))
+def test_a_stamp_is_written_over_every_packet(nals: list[bytes], stamps: list[tuple[int, int, int, int]]) -> None:
+    """Sequence numbers run on modulo 2^16, marker on the last only, whatever it was stamped with before; and what was
+    given out stays as it was."""
     unit: Frame = frame(payloads(nals))
-    before = unit.template
+    kept = [(unit.stamped(*stamp), unit.pieces(*stamp), stamp) for stamp in stamps]
 
-    packets = unpack(bytes(unit.stamped(channel, sequence, timestamp, ssrc)))
+    for stamped, pieces, (channel, sequence, timestamp, ssrc) in kept:
+        packets = unpack(bytes(stamped))
+        assert [bytes(piece)[4:] for piece in pieces] == [packet for _, packet in packets]
+        for index, (got, packet) in enumerate(packets):
+            first, second, number, ticks, source = struct.unpack_from(">BBHII", packet)
+            assert (got, first, number, ticks, source) == (channel, 0x80, (sequence + index) & 0xFFFF, timestamp, ssrc)
+            assert second == 96 | (0x80 if index == len(packets) - 1 else 0)
+        assert b"".join(packet[12:] for _, packet in packets) == b"".join(payloads(nals))
 
-    assert unit.template == before
-    for index, (got, packet) in enumerate(packets):
-        first, second, number, ticks, source = struct.unpack_from(">BBHII", packet)
-        assert (got, first, number, ticks, source) == (channel, 0x80, (sequence + index) & 0xFFFF, timestamp, ssrc)
-        assert second == 96 | (0x80 if index == len(packets) - 1 else 0)
+
+def test_what_was_stamped_is_made_once() -> None:
+    """The same numbers give the same bytes, not others like them."""
+    unit = frame(payloads([nal(0x65, 5000)]))
+
+    once = unit.stamped(0, 1, 2, 3)
+    assert unit.stamped(0, 1, 2, 3) is once
+    assert unit.pieces(0, 1, 2, 3) is unit.pieces(0, 1, 2, 3)
+    assert unit.stamped(0, 1, 2, 4) is not once
+
+
+def test_places_of_a_clip_are_as_one_who_plays_it_counts() -> None:
+    """Each frame's place is the one before and its packets, modulo the sizes of the fields; groups and frames modulo
+    their number."""
+    groups = [[[nal(0x65, 5000)], [nal(0x41, 100)], [nal(0x41, 3000)]], [[nal(0x65, 3000)], [nal(0x41, 100)]]] * 9000
+    clip = packetise(Clip(64, 64, b"\x67s", b"\x68p", groups), stap=True)
+    sequence, timestamp = clip.place(0, 0)
+    for number in (0, 1, 8_000, 17_999):
+        before = [frame for group in clip.gops[:number] for frame in group]
+        for index, unit in enumerate(clip.gops[number]):
+            assert clip.place(number, index) == (
+                (sequence + sum(len(frame.starts) for frame in before)) & 0xFFFF,
+                (timestamp + len(before) * clip.ticks) & 0xFFFFFFFF,
+            )
+            before.append(unit)
+    assert clip.place(18_000, 3) == clip.place(0, 0)
 
 
 def test_only_key_frames_carry_parameter_sets() -> None:
@@ -83,7 +113,10 @@ def test_only_key_frames_carry_parameter_sets() -> None:
     clip = Clip(64, 64, b"\x67s", b"\x68p", [[[b"\x65idr"], [b"\x41p1"]]])
 
     key, other = packetise(clip, stap=True).gops[0]
-    assert [packet[12:] for _, packet in unpack(key.template)] == [b"\x78\x00\x02\x67s\x00\x02\x68p", b"\x65idr"]
-    assert [packet[12:] for _, packet in unpack(other.template)] == [b"\x41p1"]
+    assert [packet[12:] for _, packet in unpack(bytes(key.stamped(0, 0, 0, 0)))] == [
+        b"\x78\x00\x02\x67s\x00\x02\x68p",
+        b"\x65idr",
+    ]
+    assert [packet[12:] for _, packet in unpack(bytes(other.stamped(0, 0, 0, 0)))] == [b"\x41p1"]
     key, _ = packetise(clip, stap=False).gops[0]
-    assert [packet[12:] for _, packet in unpack(key.template)] == [b"\x67s", b"\x68p", b"\x65idr"]
+    assert [packet[12:] for _, packet in unpack(bytes(key.stamped(0, 0, 0, 0)))] == [b"\x67s", b"\x68p", b"\x65idr"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -41,7 +42,7 @@ def pair(board: Switchboard) -> tuple[Connection, Peer, socket.socket]:
     near, far = socket.socketpair()
     for one in (near, far):
         one.setblocking(False)
-    connection, peer = board.connect(near), Peer()
+    connection, peer = board.connect(near.detach()), Peer()
     connection.peer = peer
     return connection, peer, far
 
@@ -111,7 +112,7 @@ async def test_each_packet_is_a_write_and_connections_take_turns(
         near = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         near.connect(far.getsockname())
         near.setblocking(False)
-        board.connect(near).write_each([name + b"%d" % number for number in range(4)])
+        board.connect(near.detach()).write_each([name + b"%d" % number for number in range(4)])
     await asyncio.sleep(0.01)
 
     seen = [far.recv(100) for _ in range(8)]
@@ -184,3 +185,58 @@ async def test_a_peer_that_is_gone_while_it_is_written_to_ends_nothing_else(boar
     await until(lambda: lost.losses == 1)
     assert broken.unsent == 0
     far.close()
+
+
+async def test_words_that_are_held_leave_with_the_next_bytes(board: Switchboard) -> None:
+    """By one write, in their order; by themselves when nothing comes, or packets that each leave alone."""
+    far = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    far.bind("")
+    far.setblocking(False)
+    near = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    near.connect(far.getsockname())
+    connection = board.connect(near.detach())
+    connection.hold(b"reply ")
+    connection.write(b"frame")
+    connection.release()
+    connection.hold(b"alone")
+    connection.release()
+    connection.hold(b"first")
+    connection.write_each([b"one", b"two"])
+    connection.hold(b"last")
+    connection.close()
+
+    assert [far.recv(100) for _ in range(6)] == [b"reply frame", b"alone", b"first", b"one", b"two", b"last"]
+    far.close()
+
+
+async def test_held_words_keep_their_place_where_the_kernel_takes_no_more(board: Switchboard) -> None:
+    """Before what they were held for, and behind what waits already; a write that ends within either goes on."""
+    connection, _, far = pair(board)
+    connection.hold(b"a" * 1000)
+    connection.write(LARGE)
+    connection.hold(b"b" * 1000)
+    connection.write(b"c" * 1000)
+    connection.hold(b"d" * 1000)
+    connection.release()
+    whole = b"a" * 1000 + LARGE + b"b" * 1000 + b"c" * 1000 + b"d" * 1000
+    assert connection.unsent > 0
+
+    assert await read(far, len(whole)) == whole
+    await until(lambda: connection.unsent == 0)
+    far.close()
+
+
+async def test_a_peer_that_resets_is_not_read_any_more(board: Switchboard) -> None:
+    """What it said before is not answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname())
+        near, _ = listener.accept()
+    connection, peer = board.connect(near.detach()), Peer()
+    connection.peer = peer
+    far.send(b"last words")
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+    await until(lambda: peer.losses == 1)
+
+    assert peer.data == b""
+    assert not connection.open
