@@ -24,6 +24,7 @@ from streamwatch.wire.media import Keyframe
 from streamwatch.wire.tally import Seen
 from streamwatch.wire.watching import Watching
 
+FOREIGN_COST: Final = 256  # bytes that a datagram of somebody else counts as at least: it is only thrown away
 RATE: Final = 4 * 2**20  # bytes and `Watching.cost` a second of one session: 32 Mbit/s, twice what cameras of 4K send
 BURST: Final = 4 * 2**20  # at once: the largest keyframe that is taken
 MAX_PAUSE_S: Final = 1.0  # of reading, where it was too much; media that stops so long is no stall yet
@@ -73,7 +74,7 @@ class Watcher(asyncio.BufferedProtocol):
         self._seat: Seat | None = None
         opened.transport.set_protocol(self)
         if opened.pair is not None:
-            opened.pair.listen(opened.senders, self._take_datagram)
+            opened.pair.listen(opened.senders, self._take_datagram, self._drop_datagram)
             for data, control in opened.datagrams:
                 self._take_datagram(data, control)
         self._send(self._watching.go_on(now))
@@ -144,6 +145,13 @@ class Watcher(asyncio.BufferedProtocol):
         self._watching.datagram(data, now, control=control)
         if self._watching.keyframe is not None or self._watching.over is not None:
             self._after(now)
+        if self._taken + self._watching.cost - self._cost > READ_BYTES:
+            self._charge(now)
+
+    def _drop_datagram(self, size: int) -> None:
+        self._taken += max(size, FOREIGN_COST)
+        if self._taken > READ_BYTES and not self._closed:
+            self._charge(self._clock.monotonic())
 
     def _after(self, now: float) -> None:
         watching = self._watching
@@ -166,11 +174,15 @@ class Watcher(asyncio.BufferedProtocol):
             self._opened.transport.pause_reading()
             if self._seat is not None:
                 self._seat.paused = True
+            if self._opened.pair is not None:
+                self._opened.pair.pause()
             self._loop.call_later(min(MAX_PAUSE_S, -room / RATE), self._read_on)
 
     def _read_on(self) -> None:
         if self._seat is not None:
             self._seat.paused = False
+        if self._opened.pair is not None:
+            self._opened.pair.resume()
         if not self._opened.transport.is_closing():
             self._opened.transport.resume_reading()
 

@@ -47,18 +47,33 @@ class UdpPair:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._take: Take | None = None
         self._senders: frozenset[str] = frozenset()
+        self._other: Callable[[int], None] | None = None
+        self.is_paused = False
         self._scratch = bytearray(MAX_DATAGRAM)
         self.told_dropped = 0  # by the datagrams that were read: may be behind `dropped`
         self.foreign = 0  # datagrams of others, ignored
 
-    def listen(self, senders: frozenset[str], take: Take) -> None:
-        """Gives what comes from those addresses, from whatever port: some devices do not send from `server_port`."""
+    def listen(self, senders: frozenset[str], take: Take, other: Callable[[int], None] | None = None) -> None:
+        """Gives what comes from those addresses, from whatever port: some devices do not send from `server_port`.
+
+        `other` is told how many bytes each datagram of anybody else had.
+        """
         self._senders = frozenset(map(_plain_ip, senders))
+        self._take, self._other = take, other
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._rtp, self._read, self._rtp, False)  # noqa: FBT003 - add_reader has no keywords
-            self._loop.add_reader(self._rtcp, self._read, self._rtcp, True)  # noqa: FBT003
-        self._take = take
+            self._add_readers(self._loop)
+
+    def pause(self) -> None:
+        """Reads nothing until `resume`: what comes waits in the kernel, as much as there is room for."""
+        self.is_paused = True
+        self._remove_readers()
+
+    def resume(self) -> None:
+        """Reads again, unless it is closed."""
+        if self.is_paused and self._take is not None and self._loop is not None:
+            self.is_paused = False
+            self._add_readers(self._loop)
 
     def send(self, data: bytes, ip: str, port: int, *, control: bool) -> None:
         """Sends one datagram. What cannot be sent is lost, as datagrams are."""
@@ -75,17 +90,25 @@ class UdpPair:
 
     def close(self) -> None:
         """Closes both; what waits in them is let go."""
+        self._remove_readers()
+        for one in (self._rtp, self._rtcp):
+            one.close()
+        self._take = None
+
+    def _add_readers(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self._rtp, self._read, self._rtp, False)  # noqa: FBT003 - add_reader has no keywords
+        loop.add_reader(self._rtcp, self._read, self._rtcp, True)  # noqa: FBT003
+
+    def _remove_readers(self) -> None:
         for one in (self._rtp, self._rtcp):
             if self._loop is not None and one.fileno() >= 0:
                 self._loop.remove_reader(one)
-            one.close()
-        self._take = None
 
     def _read(self, waiting: socket.socket, control: bool) -> None:  # noqa: FBT001 - called by the loop
         scratch = self._scratch
         view = memoryview(scratch)
         for _ in range(BATCH):
-            if self._take is None:  # closed by what was just taken
+            if self._take is None or self.is_paused:  # by what was just taken
                 return
             try:
                 size, told, _, sender = waiting.recvmsg_into((scratch,), socket.CMSG_SPACE(_COUNT.size))
@@ -98,6 +121,8 @@ class UdpPair:
                 self._take(bytes(view[:size]), control)
             else:
                 self.foreign += 1
+                if self._other is not None:
+                    self._other(size)
 
 
 def open_pair(local_ip: str, *, buffer_bytes: int = RECEIVE_BUFFER) -> UdpPair:

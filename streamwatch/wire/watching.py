@@ -128,7 +128,7 @@ class Watching:
 
     def datagram(self, data: bytes, now: float, *, control: bool) -> None:
         """Takes what came to our RTP port, or to our RTCP port."""
-        self.cost += SLOW_COST
+        self.cost += max(SLOW_COST, len(data))
         if control or rtcp.is_rtcp(data):
             self._hear(data, now)
             return

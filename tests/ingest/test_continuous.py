@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +19,13 @@ from streamwatch.ingest.session import Limits
 from streamwatch.ingest.sweeping import READ_BYTES, Sweep
 from streamwatch.model.look import Depth, Transport
 from streamwatch.net.address import Guard
+from streamwatch.net.udp import UdpPair
 from streamwatch.wire.ask import Ask
 from streamwatch.wire.media import Keyframe
 from tests.certificates import certificate
 from tests.ingest.tls_camera import LOOPS, peer, serving
 from tests.ingest.tunnel_camera import Front, fronted
+from tests.ingest.udp_camera import Plan, large_keyframe, udp_camera
 from tests.servers import Running, encode_clip, gstreamer
 from tests.wire.camera import encode, frame, packetise, reply, rtp, script
 
@@ -192,6 +195,38 @@ async def test_a_flood_gives_way_to_others(flood: str, swept: bool, monkeypatch:
         parser = watcher._watching._parser
         assert parser is None or len(parser._buffer) <= 2**16 + READ_BYTES
     assert pauses >= 2 or flood == "answers to nothing"
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.9"])
+async def test_a_flood_of_datagrams_gives_way_to_others(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The camera's own, and those of anybody else: its ports are not read for a while, then again."""
+    monkeypatch.setattr(continuous, "BURST", 2**15)
+    monkeypatch.setattr(continuous, "RATE", 2**19)
+    seen, pauses = Opened(), 0
+    pause = UdpPair.pause
+
+    def counted(pair: UdpPair) -> None:
+        nonlocal pauses
+        pauses += 1
+        pause(pair)
+
+    monkeypatch.setattr(UdpPair, "pause", counted)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, udp_camera(Plan(large_keyframe(20_000))) as camera:
+        sender.bind((source, 0))
+        async with seen.watching(camera.url, Transport.UDP) as watcher:
+            pair = watcher._opened.pair
+            assert pair is not None
+            async with asyncio.timeout(20):
+                while pauses < 2:
+                    for number in range(20):
+                        sender.sendto(rtp(b"\x41", number, 1), ("127.0.0.1", pair.port))
+                    await asyncio.sleep(0.001)
+            assert pair.is_paused
+            before = watcher._watching.cost + pair.foreign
+            await until(lambda: not pair.is_paused)
+            sender.sendto(rtp(b"\x41", 30_000, 2), ("127.0.0.1", pair.port))
+            await until(lambda: watcher._watching.cost + pair.foreign > before)
+            assert not watcher.over
 
 
 @pytest.fixture(scope="module", params=["TCP", "UDP"])

@@ -94,6 +94,48 @@ async def test_datagrams_of_others_are_ignored() -> None:
         pair.close()
 
 
+async def test_who_is_paused_reads_nothing_until_resumed() -> None:
+    """Within a batch as well; what came meanwhile waits in the kernel. Closed meanwhile, nothing is resumed."""
+    pair = open_pair("127.0.0.1")
+    taken: list[bytes] = []
+
+    def take(data: bytes, _control: bool) -> None:
+        taken.append(data)
+        pair.pause()
+
+    try:
+        pair.listen(frozenset({"127.0.0.1"}), take)
+        send([b"1", b"2", b"3"], pair.port)
+        send([b"report"], pair.port + 1)
+        for count in (1, 2, 3, 4):
+            pair.resume()
+            pair.resume()
+            async with asyncio.timeout(5):
+                while len(taken) < count:
+                    await asyncio.sleep(0.001)
+            assert await quiet(taken) and len(taken) == count
+        assert set(taken) == {b"1", b"2", b"3", b"report"}
+    finally:
+        pair.close()
+    pair.resume()
+    pair.pause()
+
+
+async def test_datagrams_of_others_can_be_told() -> None:
+    """How many bytes each had: they cost their time, whoever they are of."""
+    pair = open_pair("127.0.0.1")
+    foreign: list[int] = []
+    try:
+        pair.listen(frozenset({"127.0.0.1"}), lambda _data, _control: None, foreign.append)
+        send([b"x" * 100, b""], pair.port, source="127.0.0.2")
+        async with asyncio.timeout(5):
+            while len(foreign) < 2:
+                await asyncio.sleep(0.001)
+        assert foreign == [100, 0] and pair.foreign == 2
+    finally:
+        pair.close()
+
+
 async def quiet(taken: list[bytes]) -> bool:
     """Whether nothing more came for a moment."""
     before = len(taken)
