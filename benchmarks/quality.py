@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,7 +29,6 @@ from benchmarks.quality_table import markdown
 __all__ = ["FULL", "QUICK", "Plan", "markdown", "run"]
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKERS = 2  # processes at most: as many cores as the smallest of our machines has
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Plan:
     rate_every: int = 5  # groups of pictures from look to look
     cost_runs: int = 7
     sized: int = 8  # photographs at most, at every size
+    workers: int = 2  # processes at most: as many cores as the smallest machine that it has to be quick on
     full: bool = True
     data: Path | None = None
 
@@ -95,12 +97,11 @@ def run(plan: Plan, cache: Path) -> Result:
     tasks = [Task(scene, 640, plan, cache) for scene in clips]
     tasks += [Task(scene, width, plan, cache) for scene in photographs for width in plan.widths]
     streams = list(_streams([scene for scene in scenes if scene.kind is not Kind.BLURRED], plan))
-    workers = min(WORKERS, len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        watching = pool.map(watch, streams)
-        looking = pool.map(observe, tasks)
-        sizing = pool.map(quality_cost.sizes, photographs[: plan.sized])
-        watched, found = list(watching), [list(seen) for seen in looking]
+    with _mapping(min(plan.workers, len(os.sched_getaffinity(0)))) as each:
+        watching = each(watch, streams)
+        looking = each(observe, tasks)
+        sizing = each(quality_cost.sizes, photographs[: plan.sized])
+        watched, found = list(watching), list(looking)
         for spreads in sizing:
             for name, value in spreads.items():
                 result.samples.add(name, value)
@@ -110,6 +111,16 @@ def run(plan: Plan, cache: Path) -> Result:
     _frozen(result, streams, watched)
     _photographs(result, tasks, found)
     return result
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """`map`, on so many processes; in this one where that is one."""
+    if workers < 2:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        yield pool.map
 
 
 def _scenes(data: Path | None) -> tuple[list[Scene], list[str]]:

@@ -155,7 +155,7 @@ def _spread(file: Path, name: str, count: int) -> Iterator[VideoFrame]:
         soft = OUT_OF_FOCUS.get(name, (0.0, 0.0))
         due = step / 2
         for index, frame in enumerate(container.decode(video=0)):
-            if index < due or soft[0] <= index / rate < soft[1]:
+            if index < int(due) or soft[0] <= index / rate < soft[1]:
                 continue
             due += step
             yield frame
