@@ -102,12 +102,7 @@ class Lines:
         if key is None:
             return True
         now = self._clock.monotonic()
-        budget = self._budgets.get(key)
-        if budget is None:
-            if len(self._budgets) >= MAX_LINES:
-                self._budgets = {line: kept for line, kept in self._budgets.items() if not kept.idle(now)}
-            budget = self._budgets[key] = LineBudget(key[1], now)
-        wait_s = budget.turn(now, min(LINE_TURN_S, ticket.deadline_ms / 1000))
+        wait_s = self._budget(key, now).turn(now, min(LINE_TURN_S, ticket.deadline_ms / 1000))
         if wait_s is None:
             return False
         if wait_s > 0:
@@ -129,6 +124,21 @@ class Lines:
         if key is None or (budget := self._budgets.get(key)) is None:
             return
         budget.settle(received_bytes, self._clock.monotonic())
+
+    def spend(self, ticket: Ticket, received_bytes: int) -> None:
+        """A session that stays open has received so much on the ticket's line."""
+        key = _line(ticket)
+        if key is not None:
+            now = self._clock.monotonic()
+            self._budget(key, now).spend(received_bytes, now)
+
+    def _budget(self, key: tuple[str, int], now: float) -> LineBudget:
+        budget = self._budgets.get(key)
+        if budget is None:
+            if len(self._budgets) >= MAX_LINES:
+                self._budgets = {line: kept for line, kept in self._budgets.items() if not kept.idle(now)}
+            budget = self._budgets[key] = LineBudget(key[1], now)
+        return budget
 
 
 def _line(ticket: Ticket) -> tuple[str, int] | None:

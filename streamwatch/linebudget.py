@@ -6,6 +6,9 @@ from typing import Final
 
 RESERVE_BYTES: Final = 256 * 1024  # a look's share in advance: a large keyframe of a sub stream, and what comes before
 BURST_S: Final = 2.0  # of the line's rate may come at once: a village's looks are staggered over a minute
+# What flows all the time puts a line into debt for so long at most: beyond what any look waits for its turn, so that
+# none is made where it takes all, and some are soon after it has ended.
+OWED_S: Final = 30.0
 
 
 class LineBudget:
@@ -50,6 +53,11 @@ class LineBudget:
         self._flow(now)
         self._level = min(self._burst, self._level + RESERVE_BYTES - received_bytes)
         self._under_way -= 1
+
+    def spend(self, received_bytes: int, now: float) -> None:
+        """A session that stays open has received so much: nobody took a share for it in advance."""
+        self._flow(now)
+        self._level = max(min(self._level, -self._rate * OWED_S), self._level - received_bytes)
 
     def _flow(self, now: float) -> None:
         self._level = min(self._burst, self._level + self._rate * max(0.0, now - self._at))

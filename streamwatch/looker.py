@@ -130,6 +130,7 @@ class Looker:
             ),
             doubtful=self._doubtful,
             account_of=_sent_account,
+            spend=lambda ticket, size: self._lines.spend(ticket, size),
             score=self._score,
             reopen=self._reopen,
         )

@@ -91,8 +91,9 @@ class Watches:
     """At most `most`, of which a host and a recorder have no more than half of their places. One loop owns it.
 
     `score` decodes a keyframe that was whole at a UTC microsecond. `reopen` makes an ordinary conversation
-    whose session is handed to `opened`. `cameras` is the gate with one place a camera, and `doubtful` the one of
-    accounts whose password may be wrong: also of one that was right, where sessions are opened again.
+    whose session is handed to `opened`. `spend` is told the bytes that come on a ticket's line. `cameras` is the gate
+    with one place a camera, and `doubtful` the one of accounts whose password may be wrong: also of one that was right,
+    where sessions are opened again.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Watches:
         shared: tuple[tuple[Gate, int, Callable[[Ticket], str | None]], ...],
         doubtful: Gate,
         account_of: Callable[[Ticket, Depth], Account | None],
+        spend: Callable[[Ticket, int], None],
         score: Score,
         reopen: Reopen,
     ) -> None:
@@ -116,6 +118,7 @@ class Watches:
         self._held: dict[tuple[int, str], int] = {}  # places of sessions, by gate and key
         self._doubtful = doubtful
         self._account_of = account_of
+        self._spend = spend
         self._score = score
         self._reopen = reopen
         self._watches: dict[int, _Watch] = {}
@@ -203,6 +206,7 @@ class Watches:
             keyframe=lambda frame, _at: self._came(watch, frame),
             ended=lambda error: self._ended(watch, error),
             sweep=self._sweep,
+            spent=lambda size: self._spend(watch.ticket, size),
         )
         if lost_at:
             watch.seen = replace(watch.seen, longest_gap_s=max(watch.seen.longest_gap_s, now - lost_at))
@@ -294,7 +298,9 @@ class Watches:
             if places is None:
                 return None
             watch.places = places
-            return await self._reopen(watch.ticket, watch.depth)
+            heard = await self._reopen(watch.ticket, watch.depth)
+            self._spend(watch.ticket, heard.media_bytes)
+            return heard
         finally:
             if watch.watcher is None:
                 self._leave(watch)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,3 +191,25 @@ async def test_lines_are_bounded_and_those_with_looks_are_kept(monkeypatch: pyte
     assert ("under way", 1_000) in lines._budgets
     lines.settle(ticket("under way"), 0)
     assert lines.room(ticket("under way"), 0.0) is not None
+
+
+async def test_what_a_watched_session_receives_leaves_less_room_on_its_line() -> None:
+    """Also before any look came by; a line whose bits are not counted stays so."""
+    lines = Lines(SystemClock())
+    lines.spend(ticket(), 100_000)
+    room = lines.room(ticket(), 0.0)
+    assert room is not None and 150_000 <= room < 200_000
+    lines.spend(ticket(), 600_000)
+    assert lines.room(ticket(), 0.0) == 0
+    uncounted = msgspec.structs.replace(ticket(), line=None)
+    lines.spend(uncounted, 600_000)
+    assert lines.room(uncounted, 1.0) is None
+
+
+async def test_lines_that_only_watched_sessions_use_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full budgets are dropped beyond the cap, as with looks."""
+    monkeypatch.setattr(gates, "MAX_LINES", 3)
+    lines = Lines(SystemClock())
+    for number in range(20):
+        lines.spend(ticket(f"L{number}"), 0)
+    assert len(lines._budgets) <= 3

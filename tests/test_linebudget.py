@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.linebudget import BURST_S, RESERVE_BYTES, LineBudget
+from streamwatch.linebudget import BURST_S, OWED_S, RESERVE_BYTES, LineBudget
 
 KBPS = 4_000  # half a megabyte a second
 RATE = KBPS * 125
@@ -77,3 +78,28 @@ def test_a_thin_line_still_carries_one_look_at_a_time() -> None:
     assert budget.turn(0.0, 20.0) == 0.0
     assert budget.turn(0.0, 20.0) == 0.0, "the bucket is empty then, not in debt"
     assert budget.turn(0.0, 20.0) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 8 * 2**20)), min_size=1, max_size=60))
+def test_what_flows_all_the_time_is_owed_but_not_for_ever(pieces: list[tuple[float, int]]) -> None:
+    """Looks beside it see less room, by the plain sum; none is refused longer than OWED_S after it has ended."""
+    budget = LineBudget(KBPS, 0.0)
+    now, level = 0.0, BURST
+    for pause_s, size in pieces:
+        now += pause_s
+        level = max(-OWED_S * RATE, min(BURST, level + pause_s * RATE) - size)
+        budget.spend(size, now)
+        if abs(level) > 1:
+            assert budget.room(now, 10.0) == (pytest.approx(level + 10 * RATE, abs=2) if level > 0 else 0)
+    assert budget.turn(now + OWED_S, 1.0) is not None
+
+
+def test_a_deeper_debt_of_looks_is_left_as_it_is() -> None:
+    """What flows beside them neither forgives it nor adds to it."""
+    budget = LineBudget(KBPS, 0.0)
+    budget.turn(0.0, 20.0)
+    budget.settle((OWED_S + 100) * RATE, 0.0)
+    before = budget.turn(0.0, 1e9)
+    budget.settle(0, 0.0)
+    budget.spend(1_000_000, 0.0)
+    assert budget.turn(0.0, 1e9) == before

@@ -233,6 +233,28 @@ async def test_a_recorder_that_is_busy_with_our_sessions_is_ours_to_mend(farm: F
     await who.end_watching()
 
 
+async def test_what_is_watched_is_charged_to_its_line(farm: Farm, pool: DecoderPool) -> None:
+    """Over TCP and UDP: looks at others that hang on it see what the open sessions take."""
+    who = looker(pool, QUICK)
+    what = watched(farm, Depth.STREAM)
+    tickets = tuple(msgspec.structs.replace(one, line="L1", line_kbps=800_000) for one in what.tickets)
+    spent = dict[int, int]()
+    spend = who._lines.spend
+
+    def counted(ticket: Ticket, size: int) -> None:
+        spent[ticket.camera] = spent.get(ticket.camera, 0) + size
+        spend(ticket, size)
+
+    who._lines.spend = counted  # type: ignore[method-assign]
+    await work(who, msgspec.structs.replace(what, tickets=tickets))
+    watchers = [watch.watcher for watch in who._watches._watches.values()]
+    await until(lambda: len(spent) == 3 and all(size > 10_000 for size in spent.values()))
+    await asyncio.sleep(0.3)  # of what was not told yet
+    await who.end_watching()
+    came = [one._watching.received_bytes for one in watchers if one is not None]
+    assert sorted(came) == sorted(spent.values())
+
+
 async def test_no_more_are_watched_than_the_most(farm: Farm, pool: DecoderPool) -> None:
     """The others are looked at as ever."""
     who = looker(pool, LookerPolicy(watch_most=2))

@@ -34,7 +34,8 @@ CHECK_S: Final = 2.5  # a stall is noticed so late
 
 class Watcher(asyncio.BufferedProtocol):
     """One session that is open and watched. `keyframe` is called with each keyframe, at most one in `every_s` seconds
-    (None: none is put together) and the moment (monotonic) at which it was whole; `ended` once it is over by itself.
+    (None: none is put together) and the moment (monotonic) at which it was whole; `ended` once it is over by itself;
+    `spent` is told how many bytes of media came since it was last told, every few seconds and at the end.
 
     It is read in the turns of `sweep`, where there is one and its bytes are neither encrypted nor datagrams, else as
     they come. Says farewell and ends with `part` or `close`.
@@ -51,6 +52,7 @@ class Watcher(asyncio.BufferedProtocol):
         keyframe: Callable[[Keyframe, float], None],
         ended: Callable[[LookError], None],
         sweep: Sweep | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> None:
         now = clock.monotonic()
         self.transport_name = "http" if opened.upload is not None else "tcp" if opened.pair is None else "udp"
@@ -61,6 +63,8 @@ class Watcher(asyncio.BufferedProtocol):
         self._watching = Watching(opened.leg, now, max_pixels=max_pixels, max_bytes=max_bytes)
         self._keyframe = keyframe
         self._ended = ended
+        self._spent = spent
+        self._told = 0  # bytes, to `spent`
         self._loop = asyncio.get_running_loop()
         self._parting: asyncio.Future[None] | None = None
         self._room = float(BURST)
@@ -170,6 +174,7 @@ class Watcher(asyncio.BufferedProtocol):
         taken = self._taken + self._watching.cost - self._cost
         room = min(BURST, self._room + (now - self._room_at) * RATE) - taken
         self._room, self._room_at, self._cost, self._taken = room, now, self._watching.cost, 0
+        self._tell_spent()
         if room < 0 and not self._opened.transport.is_closing():
             self._opened.transport.pause_reading()
             if self._seat is not None:
@@ -177,6 +182,11 @@ class Watcher(asyncio.BufferedProtocol):
             if self._opened.pair is not None:
                 self._opened.pair.pause()
             self._loop.call_later(min(MAX_PAUSE_S, -room / RATE), self._read_on)
+
+    def _tell_spent(self) -> None:
+        if self._spent is not None:
+            came, self._told = self._watching.received_bytes - self._told, self._watching.received_bytes
+            self._spent(came)
 
     def _read_on(self) -> None:
         if self._seat is not None:
@@ -193,6 +203,7 @@ class Watcher(asyncio.BufferedProtocol):
             return
         now = self._clock.monotonic()
         watching = self._watching
+        self._tell_spent()
         self._send(watching.tick(now))
         if self._keyframe_at is not None and self._every_s is not None and now >= self._keyframe_at:
             watching.wanted = True
@@ -237,6 +248,7 @@ class Watcher(asyncio.BufferedProtocol):
 
     def _end(self) -> None:
         self._closed = True
+        self._tell_spent()
         if self._timer is not None:
             self._timer.cancel()
         if self._seat is not None:

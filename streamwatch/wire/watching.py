@@ -81,6 +81,11 @@ class Watching:
         return self._tally.picture_at
 
     @property
+    def received_bytes(self) -> int:
+        """Of RTP, all that came."""
+        return self._tally.bytes
+
+    @property
     def due(self) -> float:
         """When `tick` wants to be called next; never is infinite."""
         return self.leg.due
