@@ -260,13 +260,14 @@ class Looker:
                 return self._not_taken(ticket, order, whose, BEHIND)
             queued_s += await self._queue(cameras, ticket.camera)
         try:
-            if (watched := await self._watched(order, ticket)) is not None:
+            if self._watches.knows(ticket.camera) and (watched := await self._watched(order, ticket)) is not None:
                 return watched
             account = self._in_doubt(ticket, order.depth)
             if account is not None and not doubtful.enter(account):
                 queued_s += await self._queue(doubtful, account)
             try:
-                return with_seen(self._watches, ticket, await self._in_turn(order, ticket, queued_s))
+                look = await self._in_turn(order, ticket, queued_s)
+                return with_seen(self._watches, ticket, look) if ticket.watch else look
             finally:
                 doubtful.leave(account)
         finally:
@@ -289,27 +290,27 @@ class Looker:
                 detail = f"{ticket.line_kbps} kbit/s (limits.per_line_kbps) left no room for this look"
                 return self._not_taken(ticket, order, Reason.OURS_LIMIT, f"line {ticket.line}: {detail}")
             queued_s += self._clock.monotonic() - since
-        received = 0
-        taken: list[tuple[Gate, str | None]] = []
+        received = taken = 0
+        turns = (
+            ("recorder", self._recorders, ticket.group),
+            ("host", self._hosts, ticket.host),
+            ("looker", self._lane if order.attempt or order.visit else self._all, EVERYBODY),
+        )
         try:
-            for what, gate, key in (
-                ("recorder", self._recorders, ticket.group),
-                ("host", self._hosts, ticket.host),
-                ("looker", self._lane if order.attempt or order.visit else self._all, EVERYBODY),
-            ):
+            for what, gate, key in turns:
                 # looks go before connections that are only held
                 if not gate.enter(key) and not (self._held.give_way(what, key) and gate.enter(key)):
                     if what != "looker":
                         queued_s += await self._queue(gate, key)
                     else:
                         await gate.wait(key)
-                taken.append((gate, key))
+                taken += 1
             look = await self.look(ticket, order.depth, order=order.id, insist=order.visit)
             received = look.media_bytes
             if queued_s >= TELL_QUEUED_S:
                 look = replace(look, queued_ms=round(queued_s * 1000, 3))
         finally:
-            for gate, key in reversed(taken):
+            for _, gate, key in turns[:taken]:
                 gate.leave(key)
             if ticket.line is not None:
                 self._lines.settle(ticket, received)
@@ -385,6 +386,8 @@ class Looker:
 
     def _grant(self, ticket: Ticket) -> Grant:
         """What this look may take: its camera's own patience, where nobody else waits for what it would hold."""
+        if ticket.line is None and (usual := self._memory.usual(ticket)) is not None:
+            return usual
         room = self._lines.room(ticket, self._policy.keyframe_most_s)
         refused = ""
         if room == 0:
@@ -511,12 +514,12 @@ class Looker:
         granted: Grant | None = None,
     ) -> Look:
         """What was heard, decoded and scored as far as the depth asks; `begun` is monotonic."""
-        reason = heard.failure.reason if heard.failure else None
-        step = heard.failure.step if heard.failure else None
-        said = [heard.failure.detail] if heard.failure else list(heard.remarks.values())
-        detail = "; ".join([*said, *(self._memory.waited(ticket, heard, granted) if granted is not None else ())])
-        timings = dict(heard.timings_ms)
-        total = timings.pop("total", 0.0)  # it comes last, behind what is added here
+        failure, timings = heard.failure, heard.timings_ms
+        reason, step = (None, None) if failure is None else (failure.reason, failure.step)
+        said = list(heard.remarks.values()) if failure is None else [failure.detail]
+        if granted is not None and (waited := self._memory.waited(ticket, heard, granted)):
+            said.append(waited)
+        detail = "; ".join(said)
         measures: tuple[Measurement, ...] = ()
         reference_us: int | None = None
         width, height = heard.width, heard.height
@@ -528,17 +531,19 @@ class Looker:
             else:
                 measures, reference_us = result.measures, result.reference_us
                 width, height = result.width or width, result.height or height
-                timings["decode"], timings["score"] = result.decode_ms, result.score_ms
+                timings = timings | {"decode": result.decode_ms, "score": result.score_ms}
                 if result.fingerprint is not None:
                     self._memory.remember_fingerprint(ticket, result.fingerprint)
-            total = round((self._clock.monotonic() - begun) * 1000, 3)
-        timings["total"] = total
-        return self._told(
-            ticket,
-            depth,
-            started_us,
-            begun,
-            order,
+            timings = {name: ms for name, ms in timings.items() if name != "total"}  # it comes last
+            timings["total"] = round((self._clock.monotonic() - begun) * 1000, 3)
+        return Look(
+            camera=ticket.camera,
+            depth=depth,
+            stream=ticket.stream,
+            started_us=started_us,
+            duration_us=int((self._clock.monotonic() - begun) * US),
+            vantage=self.vantage,
+            order=order,
             reason=reason,
             step=step,
             detail=detail,

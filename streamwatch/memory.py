@@ -7,7 +7,6 @@ asked for first, and a camera with rare keyframes is waited for as if nothing we
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Any, Final
 
 from streamwatch.errors import Reason
@@ -66,9 +65,10 @@ class Memory:
         """What a conversation of that depth showed that ended at `now` (seconds, monotonic)."""
         if not sends_password(ticket, depth):
             return  # and asks for no media
-        self._remember_transport(ticket, heard)
+        key = _key(ticket)
+        self._remember_transport(key, heard)
         if depth is not Depth.REACH:
-            self._remember_warm(ticket, heard, now)
+            self._remember_warm(key, heard, now)
         account = account_of(ticket)
         if account is not None:
             if heard.let_in:
@@ -80,22 +80,27 @@ class Memory:
         if heard.keyframe_wait_s is None:
             return
         if heard.keyframe is not None:
-            self._patience.came(_key(ticket), heard.keyframe_wait_s)
+            self._patience.came(key, heard.keyframe_wait_s)
         elif _no_keyframe(heard) and not heard.packets_lost:  # else it may have come, and been lost on the way
-            self._patience.gave_up(_key(ticket), max(0.0, heard.keyframe_wait_s - heard.silent_s))
+            self._patience.gave_up(key, max(0.0, heard.keyframe_wait_s - heard.silent_s))
 
     def grant(self, ticket: Ticket, refused: str, room: int | None) -> Grant:
         """What the next look may take; `refused` and `room` as in `patience.grant`."""
-        deadline_s = ticket.deadline_ms / 1000
-        known = self._patience.short(_key(ticket), deadline_s) if room is None else None
+        usual = self.usual(ticket) if room is None else None
+        return usual or self._grant(ticket, refused, room)
+
+    def usual(self, ticket: Ticket) -> Grant | None:
+        """What a look may take whose camera's keyframes come soon, as of most, and whose line counts no bits; else
+        None. Nobody who waits for what it holds is a reason to refuse that."""
+        known = self._patience.short(_key(ticket), ticket.deadline_ms / 1000)
         if known is None:
-            return self._grant(ticket, refused, room)
+            return None
         kind = ticket.deadline_ms, ticket.patience_ms, known
         granted = self._short.get(kind)
         if granted is None:
             if len(self._short) >= MAX_SHORT:
                 self._short.clear()
-            granted = self._short[kind] = self._grant(ticket, "", room)
+            granted = self._short[kind] = self._grant(ticket, "", None)
         return granted
 
     def _grant(self, ticket: Ticket, refused: str, room: int | None) -> Grant:
@@ -103,24 +108,23 @@ class Memory:
         wait, first = (memory.wait(_key(ticket), deadline_s) for memory in (self._patience, self._nothing_known))
         return grant(wait, first, deadline_s, ticket.patience_ms / 1000, refused, room)
 
-    def waited(self, ticket: Ticket, heard: Heard, granted: Grant) -> Iterator[str]:
-        """For a person: how long a keyframe was waited for, where that is more than most cameras ever need."""
+    def waited(self, ticket: Ticket, heard: Heard, granted: Grant) -> str:
+        """For a person: how long a keyframe was waited for, where that is more than most cameras ever need; or ""."""
         came = heard.keyframe is not None
         if (came and heard.keyframe_wait_s is None) or not (came or _no_keyframe(heard)):
-            return
+            return ""
         may_s = self._patience.may_s(_key(ticket))
         if came:
-            if may_s > min(self._first_s, KEYFRAME_S):
-                yield f"first keyframe after {heard.keyframe_wait_s:.1f} s; this camera may take {may_s:.0f} s"
-        elif granted.refused:
-            yield granted.refused
-        elif granted.line_bound and heard.media_bytes > granted.media_bytes:
-            yield f"the budget of line {ticket.line} (limits.per_line_kbps) left no more"
-        elif may_s > granted.keyframe_s:
-            yield f"the next look waits {may_s:.0f} s"
+            if may_s <= min(self._first_s, KEYFRAME_S):
+                return ""
+            return f"first keyframe after {heard.keyframe_wait_s:.1f} s; this camera may take {may_s:.0f} s"
+        if granted.refused:
+            return granted.refused
+        if granted.line_bound and heard.media_bytes > granted.media_bytes:
+            return f"the budget of line {ticket.line} (limits.per_line_kbps) left no more"
+        return f"the next look waits {may_s:.0f} s" if may_s > granted.keyframe_s else ""
 
-    def _remember_warm(self, ticket: Ticket, heard: Heard, now: float) -> None:
-        key = _key(ticket)
+    def _remember_warm(self, key: _Key, heard: Heard, now: float) -> None:
         before = self._warm.get(key)
         kept = keep(before, heard.warm, held=heard.warm_held, worked=heard.keyframe is not None, now=now)
         if kept is None:
@@ -130,12 +134,11 @@ class Memory:
             self._warm[key] = kept
         _bound(self._warm, key)
 
-    def _remember_transport(self, ticket: Ticket, heard: Heard) -> None:
+    def _remember_transport(self, key: _Key, heard: Heard) -> None:
         """The transport that worked is asked for first the next time; one that failed is not preferred any more.
 
         A look that never came to media says nothing about it: a wrong password is no reason to start with TCP again.
         """
-        key = _key(ticket)
         if heard.keyframe is not None and heard.transport == Transport.UDP:
             self._by_udp[key] = None
             _bound(self._by_udp, key)

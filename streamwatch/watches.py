@@ -131,6 +131,10 @@ class Watches:
         """Sessions that are open."""
         return sum(watch.watcher is not None for watch in self._watches.values())
 
+    def knows(self, camera: int) -> bool:
+        """Whether a session of that camera is, or was, watched: `answer` may have something to say of it."""
+        return camera in self._watches
+
     async def answer(self, ticket: Ticket, depth: Depth) -> Answer | None:
         """What is known of a camera by its open session; None: look at it, the session is closed or was none.
 

@@ -42,12 +42,14 @@ async def dial(target: Target, factory: Callable[[], P], *, guard: Guard, timeou
     """A connected protocol within `timeout_s`, name look-up included. Raises LookError with step connect."""
     loop = asyncio.get_running_loop()
     address: Address | None = guard.known(target)
+    deadline = _Deadline(loop, timeout_s)
     try:
-        async with asyncio.timeout(timeout_s):
-            if address is None:
-                address = await resolve(target, guard)
-            _, protocol = await loop.create_connection(factory, address.ip, address.port, family=address.family)
-    except TimeoutError:
+        if address is None:
+            address = await resolve(target, guard)
+        _, protocol = await loop.create_connection(factory, address.ip, address.port, family=address.family)
+    except asyncio.CancelledError:
+        if not deadline.fell():
+            raise
         if address is None:
             detail = f"the name {target.host!r} was not resolved within {timeout_s:.3g} s"
             raise LookError(Reason.NET_NAME, detail, step=Step.CONNECT) from None
@@ -55,4 +57,31 @@ async def dial(target: Target, factory: Callable[[], P], *, guard: Guard, timeou
         raise LookError(Reason.NET_TIMEOUT, detail, step=Step.CONNECT) from None
     except OSError as error:
         raise failure_of(error, Step.CONNECT) from None
+    finally:
+        deadline.end()
     return protocol
+
+
+class _Deadline:
+    """Cancels the task that made it after so many seconds: `asyncio.timeout` for what is done in every look."""
+
+    __slots__ = ("_before", "_fell", "_task", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._task = task = asyncio.current_task(loop)
+        self._before = 0 if task is None else task.cancelling()
+        self._fell = False
+        self._timer = loop.call_later(seconds, self._fall)
+
+    def _fall(self) -> None:
+        if self._task is not None:
+            self._fell = True
+            self._task.cancel()
+
+    def fell(self) -> bool:
+        """Whether the cancellation that came was ours alone, and ends here."""
+        return self._fell and self._task is not None and self._task.uncancel() <= self._before
+
+    def end(self) -> None:
+        """What it was for is over."""
+        self._timer.cancel()
