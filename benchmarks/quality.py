@@ -19,11 +19,11 @@ import numpy as np
 from benchmarks import quality_cost
 from benchmarks.measure import Result
 from benchmarks.quality_damage import DAMAGES, VERSION, WEATHER
-from benchmarks.quality_figures import HEALTHY, Observation, tally, versus
+from benchmarks.quality_figures import FILM_FOCUS, HEALTHY, Observation, tally, versus
 from benchmarks.quality_frozen import HANGS, QPS, RATES, SIGMAS, Stream, Watched, watch
 from benchmarks.quality_looks import STREAM_DAMAGES, Encoder, Eye, concealed, visibly_wrong
 from benchmarks.quality_peers import ALONE, FILTERS, RULES, Called, Filters, missing
-from benchmarks.quality_scenes import CIF, Kind, Plane, Scene, Shot, natural, shot_of, shots, simulated
+from benchmarks.quality_scenes import CIF, OUT_OF_FOCUS, Kind, Plane, Scene, Shot, natural, shot_of, shots, simulated
 from benchmarks.quality_table import markdown
 
 __all__ = ["FULL", "QUICK", "Plan", "markdown", "run"]
@@ -215,6 +215,10 @@ def _render(task: Task) -> Iterator[Kept]:
         encoder = Encoder(width, height, qp)
         for number, shot in enumerate(pictures):
             yield Kept(HEALTHY, fault, True, qp, number, encoder.keyframe(shot.i420))
+    for shot in shots(scene, plan.healthy, soft=True) if scene.name in OUT_OF_FOCUS else ():
+        for qp in plan.qps:
+            height, width = shot.y.shape
+            yield Kept(FILM_FOCUS, "", False, qp, None, Encoder(width, height, qp).keyframe(shot.i420))
     if scene.kind is Kind.BLURRED or task.width != plan.widths[0]:
         return
     some = pictures[:: max(1, len(pictures) // plan.damaged)][: plan.damaged]
@@ -292,6 +296,9 @@ def _photographs(result: Result, tasks: Sequence[Task], found: Sequence[Sequence
         result.notes.append("auc.blur_photographs: needs clips, and photographs that are known to be blurred.")
         return
     versus(result, "blur_photographs", [one for _, one in blurred], good, "blur")
+    soft = [one for some in found for one in some if one.grade == FILM_FOCUS]
+    if soft:
+        versus(result, "blur_photographs_all", [one for _, one in blurred], [*good, *soft], "blur")
     for width in sorted({width for width, _ in blurred}):
         versus(result, f"blur_photographs_{width}", [one for at, one in blurred if at == width], good, "blur")
 
@@ -312,5 +319,9 @@ NOTES = [
     "scenes under rate control.",
     "cannot judge: shares of the bad and of the healthy pictures. auc_judged leaves those out; auc_of_measure is of a "
     "measure itself, without what the fault's rule makes of it.",
+    "film_focus: seconds of a film whose maker let them be out of focus, told by eye; neither healthy nor a camera's "
+    "defect, and only in blur_photographs_all counted as healthy.",
+    "loso: a measure's bar set at its worst healthy picture of all other scenes; what that would miss and call falsely "
+    "in the scene left out, averaged over scenes.",
     "false_per_1000.baseline and false_confirmed_per_1000_camera_days are not measured: there is no baseline yet.",
 ]

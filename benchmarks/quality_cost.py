@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.measure import Result
 from benchmarks.quality_damage import DAMAGES
-from benchmarks.quality_looks import MAX_PIXELS, SPACING_US, Encoder, Eye
+from benchmarks.quality_looks import MAX_PIXELS, SPACING_US, Encoder, Eye, Seen
 from benchmarks.quality_scenes import Kind, Scene, Shot, shots, width_of
 from streamwatch.decoders.codec import Codecs
 from streamwatch.quality import exposure, fingerprint, score, sharpness
@@ -70,10 +70,11 @@ def _mean_us(of: Sequence[Any], call: Callable[[Any], object]) -> float:
 
 
 def sizes(scene: Scene) -> dict[str, float]:
-    """By fault, how far its score (0-100) differs between the sizes of one photograph, sharp and evenly blurred."""
+    """By fault, how far its score (0-100) differs between the sizes of one photograph, sharp and evenly blurred; and
+    for how many of those pictures the faults do."""
     found: dict[str, float] = {}
     eye = Eye()
-    variants: dict[str, list[dict[str, int]]] = {}
+    variants: dict[str, list[Seen]] = {}
     for width in WIDTHS:
         shot = shots(scene, 1, width=width)[0]
         pictures: dict[str, Shot] = {"as_it_is": shot}
@@ -83,8 +84,10 @@ def sizes(scene: Scene) -> dict[str, float]:
         height, wide = shot.y.shape
         encoder = Encoder(wide, height, QP)
         for name, picture in pictures.items():
-            variants.setdefault(name, []).append(eye.look(encoder.keyframe(picture.i420), whole=False).scores)
-    for scores in variants.values():
+            variants.setdefault(name, []).append(eye.look(encoder.keyframe(picture.i420), whole=False))
+    found["size_changes_faults"] = float(sum(len({one.faults for one in seen}) > 1 for seen in variants.values()))
+    for seen in variants.values():
+        scores = [one.scores for one in seen]
         for fault in sorted(set.intersection(*(set(one) for one in scores))):
             values = [one[fault] for one in scores]
             name = f"size_spread.{fault}"

@@ -18,7 +18,7 @@ from streamwatch.simulator.glyphs import stamp, text_width
 
 WIDTH = 640  # pixels that lengths are given for
 SENSOR = 1.5  # grey levels of sensor noise over an optical defect
-VERSION = 2  # part of the cache's key: raise it with every change of what is rendered
+VERSION = 3  # part of the cache's key: raise it with every change of what is rendered
 
 Float = NDArray[np.float32]
 Render = Callable[[Shot, np.random.Generator], Shot]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from streamwatch.verdict import FAULTS
 
 HEALTHY: Final = "healthy"  # the grade of a picture as it came
 WEATHER: Final = "weather"  # what is normal, and looks wrong
+FILM_FOCUS: Final = "film_focus"  # out of focus, and meant so
 STILL: Final = "still"  # scenes in which nothing moves but the noise
 STILL_RATED: Final = "still_rated"  # the same under rate control
 
@@ -113,7 +115,9 @@ def tally(result: Result, seen: Sequence[Observation]) -> None:
             versus(result, row.fault, held, healthy)
             for name in row.measures:
                 by = _measure(name)
-                result.samples.add(f"auc_of_measure.{row.fault}.{name.removeprefix('-')}", _auc(held, healthy, by))
+                measure = f"{row.fault}.{name.removeprefix('-')}"
+                result.samples.add(f"auc_of_measure.{measure}", _auc(held, healthy, by))
+                left_out(result, measure, held, healthy, by)
         graded: dict[str, list[Observation]] = defaultdict(list)
         for one in seen:
             if one.fault == row.fault:
@@ -149,6 +153,34 @@ def versus(result: Result, name: str, bad: Sequence[Observation], good: Sequence
         if recall is not None and false is not None:
             add(f"recall.{name}.{peer}", recall)
             add(f"false_per_1000.{name}.{peer}", 1000 * false)
+
+
+def left_out(
+    result: Result, name: str, bad: Sequence[Observation], good: Sequence[Observation],
+    of: Callable[[Observation], float | None],
+) -> None:  # fmt: skip
+    """The bar that the healthy pictures of all other scenes allow, and what it says of the scene left out."""
+    values = {scene: _known(some, of) for scene, some in by_scene(good).items()}
+    missed, false = [], []
+    theirs = by_scene(bad)
+    for scene, own in values.items():
+        others = [value for other, some in values.items() if other != scene for value in some]
+        if not others:
+            continue
+        bar = min(others)
+        result.samples.add(f"loso_bar.{name}", abs(bar))  # no measure is below zero: the sign only says what is bad
+        if own:
+            false.append(sum(value < bar for value in own) / len(own))
+        if scene in theirs:
+            found = _known(theirs[scene], of)
+            missed.append(1 - sum(value < bar for value in found) / len(theirs[scene]))
+    if missed and false:
+        result.samples.add(f"loso_missed.{name}", fmean(missed))
+        result.samples.add(f"loso_false_per_1000.{name}", 1000 * fmean(false))
+
+
+def _known(seen: Sequence[Observation], of: Callable[[Observation], float | None]) -> list[float]:
+    return [value for value in map(of, seen) if value is not None]
 
 
 def _auc(bad: Sequence[Observation], good: Sequence[Observation], of: Callable[[Observation], float | None]) -> float:

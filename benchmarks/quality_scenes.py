@@ -125,18 +125,20 @@ def simulated() -> list[Scene]:
     return [Scene(name, Kind.CLIP, None) for name in SCENES]
 
 
-def shots(scene: Scene, count: int, size: tuple[int, int] | None = None, width: int = 640) -> list[Shot]:
+def shots(
+    scene: Scene, count: int, size: tuple[int, int] | None = None, width: int = 640, *, soft: bool = False
+) -> list[Shot]:
     """Up to `count` pictures of a scene, evenly over its length; one of a photograph.
 
     They are brought down to `width` by averaging, never enlarged; with `size` they are cut to its shape around the
-    middle and brought to it exactly. What is known to be out of focus is left out.
+    middle and brought to it exactly. What is known to be out of focus is left out; with `soft`, all else is.
     """
     if scene.file is None:
         every = max(1, SIMULATED // count)
         found = itertools.islice(_painted(scene.name), 0, SIMULATED, every)
         return [_sized(frame, size, width) for frame in itertools.islice(found, count)]
     if scene.kind is Kind.CLIP:
-        return [_sized(frame, size, width) for frame in _spread(scene.file, scene.name, count)]
+        return [_sized(frame, size, width) for frame in _spread(scene.file, scene.name, count, soft)]
     with _opened(scene.file) as container:
         return [_sized(frame, size, width) for frame in itertools.islice(container.decode(video=0), 1)]
 
@@ -146,16 +148,16 @@ def _painted(name: str) -> Iterator[VideoFrame]:
         yield VideoFrame.from_ndarray(picture, format="yuv420p")
 
 
-def _spread(file: Path, name: str, count: int) -> Iterator[VideoFrame]:
+def _spread(file: Path, name: str, count: int, soft: bool) -> Iterator[VideoFrame]:
     with _opened(file) as container:  # what the file says of its length is not always so
         total = sum(1 for packet in container.demux(video=0) if packet.size)
     with _opened(file) as container:
         rate = float(container.streams.video[0].average_rate or 25)
         step = max(total / count, min(rate * MIN_STEP_S, total / 2))
-        soft = OUT_OF_FOCUS.get(name, (0.0, 0.0))
+        begin, end = OUT_OF_FOCUS.get(name, (0.0, 0.0))
         due = step / 2
         for index, frame in enumerate(container.decode(video=0)):
-            if index < int(due) or soft[0] <= index / rate < soft[1]:
+            if index < int(due) or (begin <= index / rate < end) != soft:
                 continue
             due += step
             yield frame

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from benchmarks import measure, quality, quality_frozen
 from benchmarks.measure import BenchmarkError, Result
 from benchmarks.quality_damage import DAMAGES, WEATHER, convolved, disk_kernel, gaussian_kernel, motion_kernel
-from benchmarks.quality_figures import HEALTHY, ROWS, Observation, auc, scene_weights, tally
+from benchmarks.quality_figures import HEALTHY, ROWS, Observation, auc, left_out, scene_weights, tally
 from benchmarks.quality_frozen import Stream, watch
 from benchmarks.quality_looks import STREAM_DAMAGES, Encoder, Eye, concealed, visibly_wrong
 from benchmarks.quality_peers import FILTERS, Called, Filters, black_share, difference, laplacian_variance
@@ -256,6 +256,23 @@ def test_figures_name_the_worst_scene_and_the_peers() -> None:
     assert found["false_per_1000"] == 500
     assert found["false_per_1000.weather.fog"] == 1000
     assert any(note.startswith("noise is not judged yet") for note in result.notes)
+
+
+def test_a_bar_is_set_without_the_scene_that_it_judges() -> None:
+    """Scene a's healthy 5 is below the 8 that b allows, b's bad 6 is not below the 5 that a allows."""
+
+    def seen(scene: str, value: float | None) -> Observation:
+        return Observation(scene, HEALTHY, "", True, (), {}, {} if value is None else {"sharpness": value})
+
+    result = Result("quality", {})
+    good = [seen("a", 5), seen("a", 9), seen("b", 8)]
+    left_out(
+        result, "blur", [seen("a", 1), seen("a", None), seen("b", 6)], good, lambda one: one.measures.get("sharpness")
+    )
+    found = result.samples.figures()
+    assert (found["loso_bar.blur"]["min"], found["loso_bar.blur"]["max"]) == (5, 8)
+    assert found["loso_false_per_1000.blur"]["median"] == 250
+    assert found["loso_missed.blur"]["median"] == 0.75
 
 
 def test_the_table_has_a_line_a_fault_and_a_line_a_peer() -> None:
