@@ -237,6 +237,7 @@ class Watcher(asyncio.BufferedProtocol):
             if not self._watching.parted:
                 await asyncio.wait((self._parting,), timeout=FAREWELL_S)
         finally:
+            self._tell_spent()
             self._opened.close()
 
     def close(self) -> None:
