@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Hashable
-from typing import Final
+from typing import Final, NamedTuple
 
 from streamwatch.clock import Clock
 from streamwatch.linebudget import LineBudget
 from streamwatch.model.report import Ticket
 
 MAX_LINES: Final = 50_000  # budgets, 200 bytes each; then those that are full are dropped: a city has some thousands
+EVERYBODY: Final = "everybody"  # who has a place in a looker
 LINE_TURN_S: Final = 20.0  # a look waits no longer for its line's budget; it is no part of the look
 
 
@@ -84,6 +85,16 @@ class Gate:
             self._taken[key] = taken
         else:
             del self._taken[key]
+
+
+class Gates(NamedTuple):
+    """Those of one looker: by camera (one session, ever), recorder and host; all looks, and those that go beside."""
+
+    cameras: Gate
+    recorders: Gate
+    hosts: Gate
+    all: Gate
+    lane: Gate
 
 
 class Lines:

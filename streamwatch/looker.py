@@ -21,12 +21,12 @@ from msgspec.structs import replace
 from streamwatch.clock import US, Clock
 from streamwatch.decoders.job import DecodeJob, DecodeResult
 from streamwatch.decoders.pool import DecoderPool
-from streamwatch.errors import ACCESS_REASONS, LookError, LookFailure, Reason, Step
-from streamwatch.gates import Gate, Lines
+from streamwatch.errors import ACCESS_REASONS, LookFailure, Reason, Step
+from streamwatch.gates import EVERYBODY, Gate, Gates, Lines
 from streamwatch.health import LoopLag
 from streamwatch.inbox import FLUSH_S, Inbox
 from streamwatch.ingest.connection import Opened, Tape
-from streamwatch.ingest.held import Held, HeldConnections
+from streamwatch.ingest.held import HeldConnections
 from streamwatch.ingest.session import Heard, Limits, converse, open_session
 from streamwatch.lockout import Account, account_of
 from streamwatch.memory import Memory, sends_password, waited_out
@@ -36,11 +36,11 @@ from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 from streamwatch.net.tls import Trust, Verify
 from streamwatch.patience import Grant
+from streamwatch.reaching import Began, Reaching
 from streamwatch.watches import Watches, busy_with_us, found_by, with_seen
 from streamwatch.wire.ask import KEYFRAME_S, Ask
 from streamwatch.wire.media import Keyframe
 
-EVERYBODY: Final = "everybody"  # who has a place in this looker
 LANE: Final = 8  # an eighth of its places, and beside them, is for looks that confirm or somebody asked for
 FILES_A_LOOK: Final = 3  # over UDP: a connection and two ports
 FILES_BESIDE: Final = 100  # the channel to the service, decoders, canaries, logs
@@ -134,7 +134,24 @@ class Looker:
             score=self._score,
             reopen=self._reopen,
         )
-        self.open_sessions = 0
+        self._reaching = Reaching(
+            vantage,
+            clock=clock,
+            guard=guard,
+            gates=Gates(self._cameras, self._recorders, self._hosts, self._all, self._lane),
+            held=self._held,
+            connect_s=policy.connect_s,
+            user_agent=policy.user_agent,
+            elsewhere=lambda ticket: self._watches.has(ticket.camera) or self._holds(ticket),
+            ordinary=self._ticket,
+            go_on=lambda order, ticket, began: self.look(ticket, order.depth, order=order.id, began=began),
+        )
+        self._sessions = 0
+
+    @property
+    def open_sessions(self) -> int:
+        """Connections of looks that are under way."""
+        return self._sessions + len(self._reaching)
 
     @property
     def held(self) -> int:
@@ -142,8 +159,9 @@ class Looker:
         return len(self._held)
 
     def close(self) -> None:
-        """Closes the connections that are held, for good."""
+        """Closes the connections that are held, for good, and those in which no more than a question is asked."""
         self._held.close()
+        self._reaching.close()
 
     async def end_watching(self) -> None:
         """Says farewell in every session that is watched."""
@@ -168,14 +186,14 @@ class Looker:
         due = begun - (self._clock.utc_us() - order.due_us) / US
         tickets = deque(sorted(order.tickets, key=_offset_ms))
         inbox = Inbox()
-        asks = order.depth is Depth.REACH and not order.visit and self._held.most > 0
+        asks = order.depth is Depth.REACH and not order.visit
         part = 0
         try:
             while tickets or inbox.under_way or inbox.looks or part == 0:
                 now = self._clock.monotonic()
                 while tickets and due + tickets[0].offset_ms / 1000 <= now:
                     ticket = tickets.popleft()
-                    if not (asks and self._ask_held(order, ticket, inbox)):
+                    if not (asks and self._reaching.begin(order, ticket, inbox)):
                         inbox.start(self._ticket(order, ticket))
                 last = not tickets and not inbox.under_way
                 if last or inbox.is_ready(now):
@@ -186,7 +204,9 @@ class Looker:
                 await inbox.wait(due + tickets[0].offset_ms / 1000 if tickets else None, now)
                 inbox.check()
         finally:
-            inbox.cancel()
+            if inbox.under_way:
+                self._reaching.cancel(inbox)
+                inbox.cancel()
 
     async def _report(
         self, order: Round, part: int, before: Health, looks: tuple[Look, ...], begun: float, *, last: bool
@@ -210,45 +230,6 @@ class Looker:
             after=after,
             looks=looks,
         )
-
-    def _ask_held(self, order: Round, ticket: Ticket, inbox: Inbox) -> bool:
-        """Asks the camera in a connection that is open; False where there is none, or a look is under way.
-
-        Where that brings no answer an ordinary look begins, with what is left of the deadline.
-        """
-        camera, clock = ticket.camera, self._clock
-        if not self._cameras.enter(camera):
-            return False
-        started_us, begun = clock.utc_us(), clock.monotonic()
-
-        def told(held: Held, error: LookError | None) -> None:
-            self._cameras.leave(camera)
-            took_s = clock.monotonic() - begun
-            if error is None:
-                took_ms = round(took_s * 1000, 3)
-                look = Look(
-                    camera=camera,
-                    depth=Depth.REACH,
-                    stream=ticket.stream,
-                    started_us=started_us,
-                    duration_us=int(took_s * US),
-                    vantage=self.vantage,
-                    server=held.server,
-                    timings_ms={"options": took_ms, "total": took_ms},
-                    order=order.id,
-                )
-                inbox.put(look)
-                return
-            # the exchange takes a third of it; beyond a half it is our own loop that was late
-            left_ms = max(ticket.deadline_ms // 2, ticket.deadline_ms - int(took_s * 1000))
-            inbox.start(self._ticket(order, replace(ticket, deadline_ms=left_ms)))
-            inbox.unexpect()
-
-        if not self._held.ask(ticket, told, begun):
-            self._cameras.leave(camera)
-            return False
-        inbox.expect()
-        return True
 
     async def _ticket(self, order: Round, ticket: Ticket) -> Look:
         """One look of a round, in its turn: the camera's, then its account's and its line's, then all others'."""
@@ -305,7 +286,9 @@ class Looker:
                     else:
                         await gate.wait(key)
                 taken += 1
-            look = await self.look(ticket, order.depth, order=order.id, insist=order.visit)
+            short = order.depth is Depth.REACH and not order.visit
+            look = await self._reaching.look(order, ticket) if short else None
+            look = look or await self.look(ticket, order.depth, order=order.id, insist=order.visit)
             received = look.media_bytes
             if queued_s >= TELL_QUEUED_S:
                 look = replace(look, queued_ms=round(queued_s * 1000, 3))
@@ -348,16 +331,17 @@ class Looker:
         order: str | None = None,
         tape: Tape | None = None,
         insist: bool = False,
+        began: Began | None = None,
     ) -> Look:
-        """One look at one camera. A defect of ours ends this look only, and is booked as ours.
+        """One look at one camera, from where it `began`. A defect of ours ends this look only, and is booked as ours.
 
         Who insists, a person, has a password tried that the device refused for another camera.
         """
-        started_us = self._clock.utc_us()
-        begun = self._clock.monotonic()
+        started_us = self._clock.utc_us() if began is None else began.started_us
+        begun = self._clock.monotonic() if began is None else began.begun.at
         try:
             granted = self._grant(ticket)
-            heard = await self._heard(ticket, depth, granted, tape, insist=insist)
+            heard = await self._heard(ticket, depth, granted, tape, insist=insist, began=began)
             since = begun + heard.parting_s  # which is no part of the look
             return await self.finish(ticket, depth, heard, started_us, since, order, granted)
         except Exception as error:
@@ -366,6 +350,9 @@ class Looker:
             return self._told(
                 ticket, depth, started_us, begun, order, reason=Reason.OURS_WORKER, step=Step.CONNECT, detail=detail
             )
+        finally:
+            if began is not None:
+                began.begun.close()
 
     async def _reopen(self, ticket: Ticket, depth: Depth) -> Heard:
         """A conversation with a camera whose session was lost: all of it, as the camera may have been set anew. A
@@ -373,13 +360,21 @@ class Looker:
         return await self._heard(ticket, depth, self._grant(ticket), None, insist=False, warm=False)
 
     async def _heard(
-        self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool, warm: bool = True
+        self,
+        ticket: Ticket,
+        depth: Depth,
+        granted: Grant,
+        tape: Tape | None,
+        *,
+        insist: bool,
+        warm: bool = True,
+        began: Began | None = None,
     ) -> Heard:
-        self.open_sessions += 1
+        self._sessions += 1
         try:
-            heard = await self._converse(ticket, depth, granted, tape, insist=insist, warm=warm)
+            heard = await self._converse(ticket, depth, granted, tape, insist=insist, warm=warm, began=began)
         finally:
-            self.open_sessions -= 1
+            self._sessions -= 1
         heard = busy_with_us(self._watches, ticket, heard)
         self._memory.remember(ticket, heard, self._clock.monotonic(), depth)
         return heard
@@ -423,14 +418,23 @@ class Looker:
         )
 
     async def _converse(
-        self, ticket: Ticket, depth: Depth, granted: Grant, tape: Tape | None, *, insist: bool, warm: bool
+        self,
+        ticket: Ticket,
+        depth: Depth,
+        granted: Grant,
+        tape: Tape | None,
+        *,
+        insist: bool,
+        warm: bool,
+        began: Began | None = None,
     ) -> Heard:
         ask = self.ask(ticket, depth, granted, insist=insist, warm=warm and tape is None)
         limits = Limits(self._policy.connect_s, self._policy.step_s, granted.total_s)
-        holds = tape is None and not insist and self._holds(ticket)
+        holds = tape is None and not insist and began is None and self._holds(ticket)
         grown = granted.total_s * 1000 > ticket.deadline_ms  # a share of it may be too short for its next keyframe
         on = self._held.take(ticket) if holds and depth is not Depth.REACH and not grown else None
-        dropped = on is None and self._held.drop(ticket.camera)  # a camera has one session
+        # a camera has one session
+        dropped = began.dropped if began is not None else on is None and self._held.drop(ticket.camera)
         if ticket.watch and tape is None and depth is not Depth.REACH:
             heard, opened = await open_session(ask, limits, clock=self._clock, guard=self._guard, trust=self._trust)
             heard = self._watches.opened(ticket, depth, ask, heard, opened)
@@ -439,7 +443,15 @@ class Looker:
             if opened is not None:
                 self._held.keep(ticket, opened, heard.server)
         else:
-            heard = await converse(ask, limits, clock=self._clock, guard=self._guard, tape=tape, trust=self._trust)
+            heard = await converse(
+                ask,
+                limits,
+                clock=self._clock,
+                guard=self._guard,
+                tape=tape,
+                trust=self._trust,
+                begun=None if began is None else began.begun,
+            )
         if heard.failure is not None and heard.failure.reason in NO_ROOM and not heard.media_flowed:
             heard = self._busy(ticket, heard, heard.failure, dropped=dropped)
         return heard

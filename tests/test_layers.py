@@ -21,7 +21,7 @@ LAYERS = [
     {"redaction"},
     {"logs", "net"},
     {"ingest", "decoders", "store", "gates", "inbox"},
-    {"memory", "watches"},
+    {"memory", "watches", "reaching"},
     {"looker"},
     {"retention", "inventory", "gb28181", "prober"},
     {"fleet", "alerts", "metrics", "reports", "access", "live"},

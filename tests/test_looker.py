@@ -240,6 +240,7 @@ async def test_a_look_tells_how_long_its_own_recorder_kept_it_waiting(idle: Look
     """Looks that queue at a slow recorder say so; where this looker has no place to spare it is our lack of room."""
     who = idle
     who._all, who._recorders = Gate(places), Gate(1)
+    who._reaching.gates = who._reaching.gates._replace(all=who._all, recorders=who._recorders)
 
     async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.2)

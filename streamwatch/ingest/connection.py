@@ -157,10 +157,12 @@ class Connection(asyncio.Protocol):
         self._early = early
         transport.set_protocol(self)
 
-    def begin(self) -> None:
-        """The connection is up: says the first words."""
-        self.progressed_at = self._clock.monotonic()
-        self._carry_on(self._conversation.start(self.progressed_at), self.progressed_at)
+    def begin(self, said_at: float | None = None, early: bytes = b"") -> None:
+        """The connection is up: says the first words, which may have been said already, and `early` been read since."""
+        self.progressed_at = self._clock.monotonic() if said_at is None else said_at
+        words = self._conversation.start(self.progressed_at)
+        self._early = early + self._early
+        self._carry_on(words if said_at is None else b"", self.progressed_at)
         self._begun = True
         if self._transport is not None and (self.upload is not None or self._early):
             self._transport.resume_reading()

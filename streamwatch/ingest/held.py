@@ -260,8 +260,9 @@ class HeldConnections:
 
     def answered(self, held: Held) -> None:
         """Its question is answered."""
-        if self._asked.pop(held, held) is None:
-            held.answer(None)
+        if self._asked.pop(held, held) is None and (told := held._told) is not None:
+            held._told = None
+            told(held, None)
 
     def lost(self, held: Held, error: LookError) -> None:
         """It is of no use any more."""

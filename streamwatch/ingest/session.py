@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from streamwatch.clock import US, Clock
-from streamwatch.errors import LookError, LookFailure, Reason
+from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.ingest.connection import Connection, Opened, Tape
 from streamwatch.ingest.dialling import Dialler
 from streamwatch.ingest.tunnelling import dial_tunnel
@@ -80,6 +82,31 @@ class Heard(msgspec.Struct, frozen=True):
     )
 
 
+@dataclass(slots=True)
+class Begun:
+    """A conversation that began in another way (`asking`), for `converse` to go on with. Moments monotonic.
+
+    Either `error` says why there is no connection, or OPTIONS with CSeq 1 was sent in `connected` at `said_at`, and
+    `data` was read since. `close` it, whatever became of it.
+    """
+
+    at: float  # when it was dialled
+    said_at: float = 0.0
+    connected: socket.socket | None = None
+    data: bytes = b""
+    error: LookError | None = None
+
+    def take(self) -> socket.socket | None:
+        """Its socket is the caller's from now on."""
+        one, self.connected = self.connected, None
+        return one
+
+    def close(self) -> None:
+        """Closes its socket, where nobody has taken it."""
+        if (one := self.take()) is not None:
+            one.close()
+
+
 async def converse(
     ask: Ask,
     limits: Limits,
@@ -89,14 +116,15 @@ async def converse(
     tape: Tape | None = None,
     receive_buffer: int = RECEIVE_BUFFER,
     trust: Trust | None = None,
+    begun: Begun | None = None,
 ) -> Heard:
     """One conversation with one camera. Never raises for anything a device does; cancelling it closes the sockets.
 
     `receive_buffer` is asked of the kernel in bytes, should media come by UDP. Every connection goes to the host of
     `ask.url`, and to the address that it had at the first. `trust` judges certificates; shared by all looks of a
-    process it remembers them. What is taped is the full conversation.
+    process it remembers them. What is taped is the full conversation. The first connection may have `begun`.
     """
-    heard, _ = await _talk(ask, limits, clock, guard, tape, receive_buffer, trust, keep=False)
+    heard, _ = await _talk(ask, limits, clock, guard, tape, receive_buffer, trust, keep=False, before=begun)
     return heard
 
 
@@ -128,12 +156,13 @@ async def _talk(
     *,
     keep: bool,
     on: asyncio.Transport | None = None,
+    before: Begun | None = None,
 ) -> tuple[Heard, Opened | None]:
     if tape is not None and ask.warm is not None:
         ask = msgspec.structs.replace(ask, warm=None)
     opened: Opened | None = None
     dialled_again = False
-    begun = clock.monotonic()
+    begun = clock.monotonic() if before is None else before.at
     guard = guard.for_look(ask.url)
     ends = begun + limits.total_s
     conversation = Conversation(ask, _cnonce, limits.patience_s, ends)
@@ -148,8 +177,13 @@ async def _talk(
     silent_s = 0.0
     while True:
         dialled = clock.monotonic()
+        said_at: float | None = None
+        early = b""
         try:
-            if on is not None:
+            if before is not None:
+                early, connection = before.data, await _adopted(before, made)
+                dialled, said_at, before = before.at, before.said_at, None
+            elif on is not None:
                 connection = made()
                 connection.connection_made(on)
                 on.set_protocol(connection)
@@ -169,9 +203,9 @@ async def _talk(
             conversation.abort(error)
             timings["total"] = _ms(now - begun)
             break
-        timings["connect"] = _ms(clock.monotonic() - dialled)
+        timings["connect"] = _ms((clock.monotonic() if said_at is None else said_at) - dialled)
         try:
-            connection.begin()
+            connection.begin(said_at, early)
             await _until_over(connection, conversation, limits, ends, clock, tape)
         except BaseException:
             connection.close()
@@ -200,6 +234,21 @@ async def _talk(
     if opened is not None:
         conversation.keyframe = None  # uvloop's transport keeps the protocol that it had, which keeps this
     return heard, opened
+
+
+async def _adopted(before: Begun, made: Callable[[], Connection]) -> Connection:
+    """Raises LookError where there is no connection."""
+    one = before.take()
+    if one is None:
+        raise before.error or LookError(Reason.OURS_PATH, "there is no connection", step=Step.CONNECT)
+    try:
+        _, connection = await asyncio.get_running_loop().create_connection(made, sock=one)
+    except BaseException as error:
+        one.close()
+        if isinstance(error, OSError):  # it ended before it could be taken over
+            raise LookError(Reason.NET_RESET, "the peer closed the connection", step=Step.OPTIONS) from None
+        raise
+    return connection
 
 
 def _cnonce() -> str:

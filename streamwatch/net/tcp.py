@@ -38,6 +38,12 @@ def failure_of(error: OSError, step: Step) -> LookError:
     return LookError(reason, error.strerror or str(error) or type(error).__name__, step=step)
 
 
+def unanswered(host: str, port: int, timeout_s: float) -> LookError:
+    """Nobody answered a connection for so long."""
+    detail = f"{host}:{port} did not answer a connection within {timeout_s:.3g} s"
+    return LookError(Reason.NET_TIMEOUT, detail, step=Step.CONNECT)
+
+
 async def dial(target: Target, factory: Callable[[], P], *, guard: Guard, timeout_s: float) -> P:
     """A connected protocol within `timeout_s`, name look-up included. Raises LookError with step connect."""
     loop = asyncio.get_running_loop()
@@ -53,8 +59,7 @@ async def dial(target: Target, factory: Callable[[], P], *, guard: Guard, timeou
         if address is None:
             detail = f"the name {target.host!r} was not resolved within {timeout_s:.3g} s"
             raise LookError(Reason.NET_NAME, detail, step=Step.CONNECT) from None
-        detail = f"{target.host}:{target.port} did not answer a connection within {timeout_s:.3g} s"
-        raise LookError(Reason.NET_TIMEOUT, detail, step=Step.CONNECT) from None
+        raise unanswered(target.host, target.port, timeout_s) from None
     except OSError as error:
         raise failure_of(error, Step.CONNECT) from None
     finally:

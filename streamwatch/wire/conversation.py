@@ -30,9 +30,8 @@ from streamwatch.wire.refusals import METHODS, refusal_of
 from streamwatch.wire.rtsp import Closed, Event, Interleaved, Request, Response
 from streamwatch.wire.upkeep import Datagram, Upkeep
 from streamwatch.wire.warm import SHARE, Warm
-from streamwatch.wire.words import plain
+from streamwatch.wire.words import MAX_SERVER_NAME, plain
 
-MAX_SERVER_NAME: Final = 128  # characters
 SESSION_NOT_FOUND: Final = 454
 
 

@@ -12,9 +12,38 @@ from typing import Final
 from streamwatch.errors import LookError, Reason
 from streamwatch.wire.exchange import MAX_SERVER_REQUESTS, MAX_STRAY_REPLIES, answer_to
 from streamwatch.wire.rtsp import Closed, Request, Response, RtspParser, protocol_error
+from streamwatch.wire.words import MAX_SERVER_NAME
 
 MAX_PASSING: Final = 1024  # bytes of an answer that is read in passing; most have 100 to 300
-_PLAIN = re.compile(rb"RTSP/1\.0 [2-6][0-9]{2}(?: [^\x00-\x1f]*)?\r\n(?:[A-Za-z-]{1,64}:[^\x00-\x1f]*\r\n)*\r\n")
+_LINE = rb"(?:(?![Cc](?:[Ss][Ee][Qq]|[Oo][Nn][Tt][Ee][Nn][Tt]-[Ll]))[A-Za-z-]{1,64}+:[^\x00-\x1f]*+\r\n)*+"
+_PLAIN = re.compile(
+    rb"RTSP/1\.0 [2-6][0-9][0-9](?: [^\x00-\x1f]*+)?\r\n"
+    + _LINE
+    + rb"[Cc][Ss][Ee][Qq]: ([0-9]{1,10})\r\n"
+    + _LINE
+    + rb"\r\n"
+)  # "Cseq": H264DVR
+_SERVER = re.compile(rb"\n[Ss][Ee][Rr][Vv][Ee][Rr]:(?: ?([!-~](?:[ -~]*[!-~])?)\r\n)?")
+
+
+def question(url: str, user_agent: str) -> bytes:
+    """The first question in a connection."""
+    return f"OPTIONS {url} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: {user_agent}\r\n\r\n".encode("latin-1")
+
+
+def plain_answer(data: bytes, sequence: int) -> bool:
+    """Whether `data` is one answer to the request of that number: whole, short, nothing odd, and nothing behind it."""
+    return len(data) <= MAX_PASSING and (found := _PLAIN.fullmatch(data)) is not None and found[1] == b"%d" % sequence
+
+
+def server_of(answer: bytes) -> str | None:
+    """What the device calls itself in a plain answer. Raises ValueError where that is not plain itself."""
+    found = _SERVER.search(answer)
+    if found is None:
+        return None
+    if (name := found[1]) is None:
+        raise ValueError("the name of a server in other characters, or none")
+    return name[:MAX_SERVER_NAME].decode("ascii")
 
 
 class Idle:
@@ -44,15 +73,7 @@ class Idle:
         Raises LookError: net.reset where the peer closed, rtsp.protocol for what is no RTSP. The connection is of no
         use then.
         """
-        if (
-            self._parser is None
-            and self._asked
-            and len(data) <= MAX_PASSING
-            and b"\r\nCSeq: %d\r\n" % self.sequence in data
-            and _PLAIN.fullmatch(data) is not None
-            and (low := data.lower()).count(b"cseq:") == 1
-            and b"content-length" not in low
-        ):
+        if self._parser is None and self._asked and plain_answer(data, self.sequence):
             self._asked = False
             return True, b""
         return self._read(data)

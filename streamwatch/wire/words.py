@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+MAX_SERVER_NAME: Final = 128  # characters of what a device calls itself
+
 
 def plain(text: str) -> str:
     """Printable ASCII as it is, and ? for everything else: no line end, escape sequence or foreign script gets out."""
