@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from streamwatch.model.look import Look
 
-FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report
+FLUSH_S: Final = 0.5  # looks wait at most this long for company in a Report: all rounds report at the same moments
 FLUSH_LOOKS: Final = 500
 
 
@@ -84,7 +84,7 @@ class Inbox:
         if not self.looks:
             return False
         if self._flush_at is None:
-            self._flush_at = now + FLUSH_S
+            self._flush_at = (now // FLUSH_S + 1) * FLUSH_S
         return len(self.looks) >= FLUSH_LOOKS or now >= self._flush_at
 
     def take(self) -> tuple[Look, ...]:

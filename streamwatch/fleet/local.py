@@ -20,8 +20,8 @@ QUEUE_FRAMES: Final = 1024  # rounds under way to one looker; the planner waits 
 class Channel(Protocol):
     """One end of the boundary."""
 
-    async def send(self, data: bytes) -> None:
-        """Hands over one encoded value; waits while the other end is behind. Raises ConnectionError once it is gone."""
+    async def send(self, *data: bytes) -> None:
+        """Hands over encoded values; waits while the other end is behind. Raises ConnectionError once it is gone."""
         ...
 
     async def receive(self) -> bytes | None:
@@ -41,11 +41,12 @@ class QueueChannel:
         self._incoming = incoming
         self._closed = False
 
-    async def send(self, data: bytes) -> None:
-        """Hands over one encoded value."""
+    async def send(self, *data: bytes) -> None:
+        """Hands over encoded values."""
         if self._closed:
             raise ConnectionError("this channel was closed")
-        await self._outgoing.put(data)
+        for value in data:
+            await self._outgoing.put(value)
 
     async def receive(self) -> bytes | None:
         """The next encoded value, or None when the other end is gone."""
@@ -85,9 +86,9 @@ class SocketChannel:
         reader, writer = await asyncio.open_unix_connection(sock=end)
         return cls(reader, writer)
 
-    async def send(self, data: bytes) -> None:
-        """Hands over one encoded value; waits while the other end is behind."""
-        self._writer.write(frame(data))
+    async def send(self, *data: bytes) -> None:
+        """Hands over encoded values in one write; waits while the other end is behind."""
+        self._writer.write(b"".join([frame(value) for value in data]))
         await self._writer.drain()
 
     async def receive(self) -> bytes | None:

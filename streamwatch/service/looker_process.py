@@ -17,6 +17,7 @@ from streamwatch.clock import Clock, SystemClock
 from streamwatch.decoders.jail import die_with_parent
 from streamwatch.decoders.pool import DecoderPool, JailMode
 from streamwatch.fleet.local import Channel, SocketChannel
+from streamwatch.fleet.outbox import Outbox
 from streamwatch.health import LoopLag
 from streamwatch.heap import prepare_for_looks
 from streamwatch.logs import configure, hide_secrets
@@ -56,10 +57,14 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
     rounds: set[asyncio.Task[None]] = set()
     hidden: set[str] = set()  # the logs know these passwords already
 
-    async def emit(report: Report) -> None:
-        await channel.send(encode(report))
+    outbox = Outbox(channel)
 
     async def work(order: Round) -> None:
+        async def emit(report: Report) -> None:
+            # what somebody waits for: a look that was asked for or confirms another, and one that failed
+            at_once = order.window_ms == 0 or any(look.reason is not None for look in report.looks)
+            await outbox.send(encode(report), at_once=at_once)
+
         try:
             await looker.work(order, emit)
         except ConnectionError:
@@ -83,6 +88,8 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
         for task in (*rounds, *background):
             task.cancel()
         await asyncio.gather(*rounds, *background, return_exceptions=True)
+        with contextlib.suppress(ConnectionError):
+            await outbox.flush()
         looker.close()
         await looker.end_watching()
         await pool.aclose()
