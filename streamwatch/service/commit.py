@@ -11,7 +11,7 @@ import structlog
 
 from streamwatch.clock import Clock
 from streamwatch.service.absorb import Absorbed
-from streamwatch.service.holding import HOLD_S, Holding, RoundKey, key_of
+from streamwatch.service.holding import COMPANY_S, Holding, RoundKey, key_of
 from streamwatch.store.handles import StoreError, Writer, is_passing
 from streamwatch.store.timeline import Batch, RoundLook, write_batch
 
@@ -56,7 +56,7 @@ class Committer:
     async def write_held_forever(self, clock: Clock) -> None:
         """Lets no line wait for another Report to come."""
         while True:
-            await asyncio.sleep(HOLD_S / 2)
+            await asyncio.sleep(COMPANY_S)
             await self.write_held(clock.utc_us())
 
     async def _written(self, batch: Batch, lines: Sequence[RoundLook]) -> None:

@@ -1,4 +1,5 @@
-"""Round lines wait for their round to end: a village's row is written once a round, not once a Report. Pure.
+"""Round lines wait for their round to end, and a moment for others that end: a village's row is written once a round,
+not once a Report, and many of them in one transaction. Pure.
 
 Only the lines wait. What a look changed (standings, segments, its own row) is in the commit of its Report. A crash so
 forgets that a camera was seen as before for the last HOLD_S at most; an orderly end writes them.
@@ -13,6 +14,7 @@ from streamwatch.store.batch import RoundLook
 from streamwatch.store.rounds import half_s_of
 
 US: Final = 1_000_000
+COMPANY_S: Final = 2.0  # a round that ended waits for others: in a city a dozen end each second, and a commit is a sync
 HOLD_S: Final = 20.0  # of a round that goes on for a minute a third is written at a time
 MAX_HELD: Final = 50_000  # looks, 200 bytes each; 20 s of a city are 8,400. Past it all are written
 
@@ -36,7 +38,7 @@ class Holding:
     def __init__(self) -> None:
         self._held: dict[RoundKey, list[RoundLook]] = {}
         self._since_us: dict[RoundKey, int] = {}
-        self._ended: set[RoundKey] = set()
+        self._ended_us: dict[RoundKey, int] = {}
         self._looks = 0
 
     def __len__(self) -> int:
@@ -49,7 +51,9 @@ class Holding:
         for line in lines:
             half_s_of(line.due_us, line.camera, line.started_us)
         self.take_back(lines, now_us)
-        self._ended.update(key for key in ended if key in self._held)
+        for key in ended:
+            if key in self._held:
+                self._ended_us.setdefault(key, now_us)
 
     def take_back(self, lines: Iterable[RoundLook], now_us: int) -> None:
         """Holds lines that came out of `ripe`, or were looked at by `add`, and are not written."""
@@ -68,11 +72,13 @@ class Holding:
             keys = [*self._held]
         else:
             late_us = now_us - int(HOLD_S * US)
-            keys = [key for key, since_us in self._since_us.items() if since_us <= late_us or key in self._ended]
+            keys = [key for key, since_us in self._since_us.items() if since_us <= late_us]
+            if keys or (self._ended_us and min(self._ended_us.values()) <= now_us - int(COMPANY_S * US)):
+                keys += [key for key in self._ended_us if self._since_us[key] > late_us]
         found: list[RoundLook] = []
         for key in keys:
             found += self._held.pop(key)
             del self._since_us[key]
-        self._ended.clear()
+            self._ended_us.pop(key, None)
         self._looks -= len(found)
         return found

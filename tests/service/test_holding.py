@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from streamwatch.model.look import Depth
 from streamwatch.service import holding
-from streamwatch.service.holding import HOLD_S, Holding, RoundKey
+from streamwatch.service.holding import COMPANY_S, HOLD_S, Holding, RoundKey
 from streamwatch.store.batch import RoundLook
 
 US = 1_000_000
 DUE = 1_800_000_000 * US
+COMPANY = int(COMPANY_S)
 
 
 def line(village: int, camera: int, due_us: int = DUE) -> RoundLook:
@@ -24,14 +25,28 @@ def key(village: int) -> RoundKey:
 
 
 def test_a_round_is_written_when_it_ends_and_others_wait() -> None:
-    """The last Report of a village's round brings out its lines, not its neighbour's."""
+    """The last Report of a village's round brings out its lines, not its neighbour's, once others had time to join."""
     held = Holding()
     held.add([line(1, 1), line(2, 2)], [], DUE)
     assert held.ripe(DUE + US) == []
     held.add([line(1, 3)], [key(1)], DUE + 2 * US)
 
-    assert held.ripe(DUE + 2 * US) == [line(1, 1), line(1, 3)]
+    assert held.ripe(DUE + (2 + COMPANY) * US - 1) == []
+    assert held.ripe(DUE + (2 + COMPANY) * US) == [line(1, 1), line(1, 3)]
     assert len(held) == 1
+
+
+def test_rounds_that_ended_come_out_together() -> None:
+    """With the first whose time is over come all that ended meanwhile, and with one that was held for long."""
+    held = Holding()
+    held.add([line(1, 1), line(2, 2), line(3, 3)], [key(1)], DUE)
+    held.add([], [key(2)], DUE + US)
+    assert sorted(held.ripe(DUE + COMPANY * US)) == [line(1, 1), line(2, 2)]
+
+    late_us = DUE + int(HOLD_S * US)
+    held.add([line(4, 4)], [key(4)], late_us - 1)
+    assert sorted(held.ripe(late_us)) == [line(3, 3), line(4, 4)]
+    assert held.ripe(late_us + 100 * US) == []
 
 
 def test_a_round_that_goes_on_is_written_after_a_while() -> None:
