@@ -19,6 +19,9 @@ LOOK_PAD_BYTES: Final = 2**20  # more than is asked for, when it grows
 # A look leaves no cyclic garbage; all that a collection does is to walk through the values of the looks under way.
 LOOK_OBJECTS: Final = 20_000  # new ones until the youngest are looked through, 1 ms of work; by itself after 700
 
+# What is said of a look has no cycles either; a city's standings would be walked through again and again.
+REPORT_OBJECTS: Final = 20_000
+
 
 def keep_blocks(block_bytes: int, kept_bytes: int, pad_bytes: int = _GLIBC_PAD_BYTES) -> bool:
     """Has malloc take blocks of less than `block_bytes` from its heap, and cut that only where `kept_bytes` are free
@@ -37,7 +40,17 @@ def keep_blocks(block_bytes: int, kept_bytes: int, pad_bytes: int = _GLIBC_PAD_B
 def prepare_for_looks() -> None:
     """For a process that looks at cameras, once all is loaded that stays."""
     keep_blocks(LOOK_BLOCK_BYTES, LOOK_KEPT_BYTES, LOOK_PAD_BYTES)
+    _collect_seldom(LOOK_OBJECTS)
+
+
+def prepare_for_reports() -> None:
+    """For the process that knows where every camera stands, once the inventory is loaded."""
+    _collect_seldom(REPORT_OBJECTS)
+
+
+def _collect_seldom(objects: int) -> None:
+    """Leaves alone what is there now, and looks through the youngest after so many new ones."""
     gc.collect()
     gc.freeze()
     _, older, oldest = gc.get_threshold()
-    gc.set_threshold(LOOK_OBJECTS, older, oldest)
+    gc.set_threshold(objects, older, oldest)

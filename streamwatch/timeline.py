@@ -17,9 +17,9 @@ Everything is integer microseconds; nothing here asks what time it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import structs
 
 from streamwatch.errors import Blame
@@ -64,8 +64,7 @@ class Booked(NamedTuple):
         return self.to_us - self.from_us
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(msgspec.Struct, frozen=True, gc=False):
     """What one look did.
 
     `closed` are the segments it ended, in order; the new standing begins where the last of them ends. `booked` adds up

@@ -126,7 +126,7 @@ _DEPTHS: Final = {  # the dimensions that a look of this depth asks about
     Depth.PICTURE: (REACH, STREAM, PICTURE),
     Depth.RECORD: (),
 }
-_ALL_UP: Final = {
+ALL_UP: Final = {
     depth: tuple(Opinion(dimension, State.UP) for dimension in asked if dimension != PICTURE)
     for depth, asked in _DEPTHS.items()
 }
@@ -149,12 +149,12 @@ def judge(attributed: Attributed, policy: Policy, present: frozenset[str] = froz
     """
     look = attributed.look
     if _failed_in_our_decoder(attributed):
-        return Verdict(look.camera, look.started_us, _ALL_UP[look.depth])
+        return Verdict(look.camera, look.started_us, ALL_UP[look.depth])
     void = attributed.void or (look.reason if look.reason is not None and BOOKING[look.reason] is _VOID else None)
     if void is not None:
         return Verdict(look.camera, look.started_us, void=void)
     if look.reason is None:
-        opinions = _ALL_UP[look.depth]
+        opinions = ALL_UP[look.depth]
     else:
         asked = [dimension for dimension in _DEPTHS[look.depth] if dimension != PICTURE]
         opinions = tuple(_reach_or_stream(attributed, look.reason, policy, dimension) for dimension in asked)

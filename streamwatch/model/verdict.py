@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from streamwatch.errors import Blame, Reason
 from streamwatch.model.look import Look, State
 
 
-@dataclass(frozen=True, slots=True)
-class Attributed:
+class Attributed(msgspec.Struct, frozen=True, gc=False):
     """A look and whose fault its failure is. `void` (an ours.* reason) means: it says nothing about the camera."""
 
     look: Look
@@ -17,8 +16,7 @@ class Attributed:
     void: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+class Opinion(msgspec.Struct, frozen=True, gc=False):
     """What one look says of one dimension."""
 
     dimension: str  # reach, stream, picture, fault.NAME
@@ -29,8 +27,7 @@ class Opinion:
     since_us: int | None = None  # earlier than the look itself where the evidence reaches back (frozen)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """All opinions of one look. A dimension that is not named was not asked."""
 
     camera: int

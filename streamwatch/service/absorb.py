@@ -24,14 +24,13 @@ from streamwatch.service.holding import RoundKey
 from streamwatch.store.batch import RoundLook
 from streamwatch.store.rounds import Mark, span_us
 from streamwatch.timeline import Booked, advance
-from streamwatch.verdict import Policy, judge
+from streamwatch.verdict import ALL_UP, Policy, judge
 
 Standings = Mapping[str, Standing]
 _encode = msgspec.msgpack.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """One look with all that was said of it."""
 
     attributed: Attributed
@@ -82,11 +81,67 @@ def absorb(
         current = out.moved.get(camera)
         if current is None:
             current = dict(standings.get(camera, {}))
-        _take(out, attributed, report, current, out.live.get(camera, live[camera]), policy, grace_us(camera))
+        before, camera_grace_us = out.live.get(camera, live[camera]), grace_us(camera)
+        if not take_as_before(out, attributed, report, current, before, camera_grace_us):
+            take(out, attributed, report, current, before, policy, camera_grace_us)
     return out
 
 
-def _take(
+def take_as_before(
+    out: Absorbed,
+    attributed: Attributed,
+    report: Report,
+    current: dict[str, Standing],
+    before: CameraLive,
+    grace_us: int,
+) -> bool:
+    """What `take` does with a look that finds a camera up as before, as nearly all do, for a fifth of its cost.
+
+    False, and nothing is done, where that is not so. Pictures are always judged.
+    """
+    look = attributed.look
+    depth = look.depth
+    if look.reason is not None or attributed.void is not None or not (depth is Depth.STREAM or depth is Depth.REACH):
+        return False
+    at_us, camera = look.started_us, look.camera
+    reach = current.get(REACH)
+    if reach is None or not _is_up(reach) or not 0 < at_us - reach.last_us <= grace_us:
+        return False
+    booked = [Booked(camera, REACH, State.UP, reach.last_us, at_us)]
+    last_up_us = before.last_up_us
+    if depth is Depth.REACH:
+        mark = Mark.AS_BEFORE if len(current) == 1 else Mark.NO_STREAM
+        if mark is Mark.NO_STREAM and STREAM not in current:
+            return False
+    else:
+        stream = current.get(STREAM)
+        if stream is None or not _is_up(stream) or not 0 < at_us - stream.last_us <= grace_us:
+            return False
+        mark = Mark.AS_BEFORE if len(current) == 2 else Mark.NO_PICTURE
+        if mark is Mark.NO_PICTURE and PICTURE not in current:
+            return False
+        last_up_us = at_us
+        booked.append(Booked(camera, STREAM, State.UP, stream.last_us, at_us))
+        current[STREAM] = Standing(camera, STREAM, State.UP, None, None, stream.since_us, at_us)
+    current[REACH] = Standing(camera, REACH, State.UP, None, None, reach.since_us, at_us)
+    out.booked += booked
+    out.moved[camera] = current
+    out.lines.append(_line(report, look, mark, grace_us, out.reach_us))
+    verdict = Verdict(camera, at_us, ALL_UP[depth])
+    out.judged.append(Judged(attributed, verdict, report.attempt, pending=False, late=False, blips=0))
+    out.live[camera] = CameraLive(
+        camera=camera, standings=tuple(current.values()), last_look_us=at_us, last_up_us=last_up_us
+    )
+    return True
+
+
+def _is_up(standing: Standing) -> bool:
+    return (
+        standing.state is State.UP and standing.pending is None and standing.reason is None and standing.blame is None
+    )
+
+
+def take(
     out: Absorbed,
     attributed: Attributed,
     report: Report,
@@ -95,6 +150,7 @@ def _take(
     policy: Policy,
     grace_us: int,
 ) -> None:
+    """One look by the rules: what it says, what that moves, what is to be written and told of it."""
     look = attributed.look
     verdict = judge(attributed, policy, _present_faults(current))
     if verdict.void is not None:

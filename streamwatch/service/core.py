@@ -14,7 +14,7 @@ import structlog
 
 from streamwatch.clock import US, Clock, rfc3339
 from streamwatch.counters import Counters
-from streamwatch.errors import NotFoundError, Step, StreamwatchError
+from streamwatch.errors import NotFoundError, Reason, Step, StreamwatchError
 from streamwatch.gates import LINE_TURN_S
 from streamwatch.live.server import LiveServer
 from streamwatch.model.inventory import Camera, Inventory
@@ -199,15 +199,18 @@ class Service:
 
     async def _group(self) -> list[Report]:
         group = [await self.inbox.get()]
-        looks = len(group[0].looks)
-        try:
-            async with asyncio.timeout(GROUP_S):
-                while looks < GROUP_LOOKS:
-                    group.append(await self.inbox.get())
-                    looks += len(group[-1].looks)
-        except TimeoutError:
-            pass
+        looks = self._more(group, len(group[0].looks))
+        if looks < GROUP_LOOKS:
+            await asyncio.sleep(GROUP_S)
+            self._more(group, looks)
         return group
+
+    def _more(self, group: list[Report], looks: int) -> int:
+        """Adds what waits to a group of so many looks, and tells how many it has then."""
+        while looks < GROUP_LOOKS and not self.inbox.empty():
+            group.append(self.inbox.get_nowait())
+            looks += len(group[-1].looks)
+        return looks
 
     async def _absorb(self, reports: list[Report]) -> None:
         now_us = self.clock.utc_us()
@@ -254,7 +257,10 @@ class Service:
 
     def _in_doubt(self, camera: int) -> bool:
         """Whether anything waits to be confirmed: a picture's fault does, whatever a look at the stream alone finds."""
-        return any(standing.pending is not None for standing in self.standings.get(camera, {}).values())
+        for standing in self.standings.get(camera, {}).values():  # noqa: SIM110 - called for every look: `any` costs double
+            if standing.pending is not None:
+                return True
+        return False
 
     async def scrape(self, camera: Camera, depth: Depth, deadline_s: float) -> Look:
         """A visit for a machine that asks again and again. Raises BackoffError where the patrol would not look."""
@@ -303,11 +309,11 @@ class Service:
     def _count(self, absorbed: Absorbed) -> None:
         self._count_time(absorbed.booked)
         add, observe = self.counters.add, self.counters.observe
+        looks: dict[tuple[Depth, Reason | None, bool], int] = {}
         for judged in absorbed.judged:
             look = judged.attributed.look
-            reason = look.reason.value if look.reason is not None else ""
-            outcome = "void" if judged.verdict.void is not None else ("failed" if reason else "ok")
-            add("streamwatch_probes_total", 1, look.depth.value, outcome, reason)
+            kind = (look.depth, look.reason, judged.verdict.void is not None)
+            looks[kind] = looks.get(kind, 0) + 1
             for remark in look.remarks:
                 add("streamwatch_look_remarks_total", 1, remark.value)
             if judged.late:
@@ -317,6 +323,9 @@ class Service:
             for step, took_ms in look.timings_ms.items():
                 if step in STEPS:
                     observe("streamwatch_probe_step_seconds", took_ms / 1000, step)
+        for (depth, reason, void), count in looks.items():
+            outcome = "void" if void else ("ok" if reason is None else "failed")
+            add("streamwatch_probes_total", count, depth.value, outcome, "" if reason is None else reason.value)
 
     def _count_time(self, booked: Iterable[Booked]) -> None:
         """Adds camera-seconds to their villages, each microsecond once."""

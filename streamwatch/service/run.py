@@ -23,6 +23,7 @@ from streamwatch.clock import Clock, SystemClock
 from streamwatch.datadir import DataDir
 from streamwatch.errors import ConfigError
 from streamwatch.health import LoopLag
+from streamwatch.heap import prepare_for_reports
 from streamwatch.live.server import LiveServer
 from streamwatch.logs import hide_secrets
 from streamwatch.secrets import Sealer
@@ -124,6 +125,7 @@ async def run(
         commands = Commands(service, writer, sealer, settings.schedule.interval_s)
         service.restore(standings)
         await commands.load()
+        prepare_for_reports()
         lag = LoopLag(clock)
         children: list[Child] = []
         doctor = Doctor(service, lag, children, committer)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from streamwatch.store.varint import Reader, put_signed, put_unsigned
 VERSION: Final = 1
 HOUR_US: Final = 3_600_000_000
 SPANS_S: Final = (300, 600, 900, 1_800, 3_600)  # how long one row may be; each divides the next hour
+MOST_INTERVALS: Final = 256  # that spans are remembered of; an inventory has a handful
 ROUNDS_A_ROW: Final = 12  # at least, so that roster and head stay under 0.2 bytes a look, as an hour's at 300 s
 HALF_US: Final = 500_000  # precision of a look's beginning
 KEYFRAME_STEP_MS: Final = 5.0  # step k of the scale is [5 x 2^(k-1), 5 x 2^k) ms; 0: there was none
@@ -45,6 +47,7 @@ _MEMORY_LEVEL: Final = 5
 Bytes = NDArray[np.uint8]
 
 
+@lru_cache(maxsize=MOST_INTERVALS)
 def span_us(interval_s: int) -> int:
     """How long a row is of cameras at that interval: the shortest span with ROUNDS_A_ROW rounds, at most an hour.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamwatch.errors import Blame, Reason
 from streamwatch.model.live import CameraLive
 from streamwatch.model.look import Depth, Look, Measurement, State, StreamKind
 from streamwatch.model.report import Canary, Health, Report
 from streamwatch.model.standing import Standing
+from streamwatch.service import absorb as absorbing
 from streamwatch.service.absorb import Absorbed, absorb
 from streamwatch.store.rounds import Mark
 from streamwatch.verdict import Policy
@@ -279,3 +282,65 @@ def test_rows_of_answers_are_as_long_as_their_own_rhythm_asks(depth: Depth, reac
     found = absorb([one], {}, {1: CameraLive(camera=1, standings=())}, Policy(), lambda _: GRACE, reach_s)
 
     assert [line.span_us for line in found.lines] == [span_s * US]
+
+
+_REASONS = [None, None, None, None, None, Reason.NET_TIMEOUT, Reason.RTSP_AUTH, Reason.OURS_LIMIT, Reason.MEDIA_BROKEN]
+_STEPS = [US, INTERVAL, INTERVAL, INTERVAL, GRACE, GRACE + 1, 0, -US]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 2),
+            st.sampled_from([Depth.REACH, Depth.STREAM, Depth.STREAM, Depth.PICTURE]),
+            st.sampled_from(_REASONS),
+            st.sampled_from(_STEPS),
+            st.sampled_from([GOOD, GOOD, BLURRED]),
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 4),
+)
+@settings(max_examples=150)
+def test_looks_that_find_all_as_before_come_to_what_the_rules_alone_say(
+    life: list[tuple[int, Depth, Reason | None, int, tuple[Measurement, ...]]], together: int
+) -> None:
+    """Whatever two cameras live through, look by look or some in one group: the shorter way says the same of it."""
+    results = []
+    shorter = vars(absorbing)["take_as_before"]
+    for way in (shorter, lambda *_: False):
+        standings: dict[int, dict[str, Standing]] = {}
+        live = {camera: CameraLive(camera=camera, standings=()) for camera in (1, 2)}
+        told, at_us = [], T0
+        reports = []
+        for camera, depth, reason, step_us, measures in life:
+            at_us += step_us
+            seen = msgspec.structs.replace(
+                look(at_us, reason, measures if depth is Depth.PICTURE else ()), camera=camera, depth=depth
+            )
+            health = Health(at_us=0, loop_lag_ms=0)
+            reports.append(
+                Report(
+                    round_id="r",
+                    village=camera,
+                    depth=depth,
+                    due_us=at_us,
+                    attempt=0,
+                    part=0,
+                    last=True,
+                    vantage="v",
+                    before=health,
+                    after=health,
+                    looks=(seen,),
+                )
+            )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(absorbing, "take_as_before", way)
+            for at in range(0, len(reports), together):
+                found = absorb(reports[at : at + together], standings, live, Policy(), lambda _: GRACE, 60.0)
+                standings.update(found.moved)
+                live.update(found.live)
+                told.append(found)
+        results.append((told, standings, live))
+
+    assert results[0] == results[1]
