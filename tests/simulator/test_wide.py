@@ -52,6 +52,12 @@ async def asked(camera: Camera, ask: Callable[[Talk], R], **how: Any) -> R:
     return await asyncio.to_thread(talk)
 
 
+def made_of(wide: Farm) -> dict[int, Camera]:
+    """Which of its devices are more than their place in the lists."""
+    assert wide._site is not None
+    return wide._site._made
+
+
 async def test_each_address_of_a_wide_farm_is_a_camera_of_its_own(clip_cache: Path) -> None:
     """Its own password and path; one that was never asked is not made; other addresses are nobody's."""
     async with farm(clip_cache, 1, cameras=20_000, bind="127.12.0.0/16", wide=True) as wide:
@@ -59,7 +65,7 @@ async def test_each_address_of_a_wide_farm_is_a_camera_of_its_own(clip_cache: Pa
         assert await asked(first, lambda talk: (talk.play().status, len(talk.frame()) > 2)) == (200, True)
         assert (await asked(last, lambda talk: talk.play())).status == 200
         assert (await asked(last, lambda talk: talk.ask("DESCRIBE"), password=first.password)).status == 401
-        assert len(wide._made) == 2
+        assert len(made_of(wide)) == 2
         nobody = ("127.13.0.1", wide.port)
         with socket.create_connection(nobody, 2) as stranger:
             assert await asyncio.get_running_loop().run_in_executor(None, stranger.recv, 1) == b""
@@ -111,7 +117,7 @@ async def test_devices_that_nobody_uses_any_more_are_forgotten(
     clip_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that have a session or a fault stay; what a camera is does not change by being made again."""
-    monkeypatch.setattr("streamwatch.simulator.farm.KEPT", 0)
+    monkeypatch.setattr("streamwatch.simulator.site.KEPT", 0)
     monkeypatch.setattr("streamwatch.simulator.farm.SWEEP_S", 0.05)
     async with farm(clip_cache, 6, wide=True) as wide:
         wide.set_fault(wide.cameras[2].code, "auth")
@@ -119,10 +125,10 @@ async def test_devices_that_nobody_uses_any_more_are_forgotten(
         assert (await asked(wide.cameras[0], lambda talk: talk.play())).status == 200
         for _ in range(100):
             await asyncio.sleep(0.02)
-            if len(wide._made) == 1:
+            if len(made_of(wide)) == 1:
                 break
 
-        assert list(wide._made) == [2]
+        assert list(made_of(wide)) == [2]
         assert known(wide.cameras[0]) == before
 
 
