@@ -99,6 +99,9 @@ LOOKED_AT = ("cseq", "session", "transport", "authorization", "content-length")
 
 
 @example("OPTIONS * RTSP/1.0", ["CSeq:  2 "], b"")
+@example("OPTIONS * RTSP/1.0", ["CSeq: 1", "Session: 2 ", "Transport: a; b "], b"")
+@example("OPTIONS * RTSP/1.0", ["CSeq: 1", "Session: 2 "], b"")
+@example("OPTIONS * RTSP/1.0", ["CSeq: 1", "Transport: 2 "], b"")
 @example("OPTIONS * RTSP/1.0", ["CSeq: 1", "CSeq: 2"], b"")
 @example("OPTIONS * RTSP/1.0", ["CSeq: 1", "Content-Length: 4"], b"body")
 @given(FIRSTS, st.builds(lambda lines: ["CSeq: 1", *lines], LINES) | LINES, st.sampled_from([b"", b"\r\n", b"body"]))
