@@ -37,7 +37,9 @@ from streamwatch.net.canary import Canaries
 from streamwatch.net.tls import Trust, Verify
 from streamwatch.patience import Grant
 from streamwatch.reaching import Began, Reaching
-from streamwatch.watches import Watches, busy_with_us, found_by, with_seen
+from streamwatch.watches.looks import busy_with_us, found_by, with_seen
+from streamwatch.watches.places import Places
+from streamwatch.watches.sessions import Watches
 from streamwatch.wire.ask import KEYFRAME_S, Ask
 from streamwatch.wire.media import Keyframe
 
@@ -124,9 +126,11 @@ class Looker:
             most=policy.watch_most,
             keyframe_s=policy.watch_keyframe_s,
             cameras=self._cameras,
-            shared=(
-                (self._recorders, policy.per_recorder, lambda ticket: ticket.group),
-                (self._hosts, policy.per_host, lambda ticket: ticket.host),
+            places=Places(
+                (
+                    (self._recorders, policy.per_recorder, lambda ticket: ticket.group),
+                    (self._hosts, policy.per_host, lambda ticket: ticket.host),
+                )
             ),
             doubtful=self._doubtful,
             account_of=_sent_account,
