@@ -28,8 +28,18 @@ def exposure(y: Luma, scratch: Scratch | None = None) -> tuple[Measurement, ...]
     `y` is a uint8 luma plane, shape (height, width), and stays unchanged. All are invalid, why="too_small", below
     1,024 pixels. Pixels are sampled at whole strides down to about 320 a row: brightness does not mind aliasing.
     """
-    scratch = scratch or Scratch()
-    sample = thinned(inner(y), max(1, y.shape[1] // SAMPLE_WIDTH), scratch)
+    scratch, scene = scratch or Scratch(), inner(y)
+    return exposed(thinned(scene, exposure_stride(scene), scratch), scratch)
+
+
+def exposure_stride(scene: Luma) -> int:
+    """How far apart the pixels are that `exposed` wants of a scene."""
+    width: int = scene.shape[1]
+    return max(1, width // SAMPLE_WIDTH)
+
+
+def exposed(sample: Luma, scratch: Scratch) -> tuple[Measurement, ...]:
+    """`exposure` of a plane that is without text bands, thinned and contiguous already."""
     if sample.size < MIN_PIXELS:
         names = (LUMA_MEAN, LUMA_STD, DARK_SHARE, TEXTURE)
         return tuple(Measurement(name, 0.0, valid=False, why="too_small") for name in names)

@@ -77,22 +77,34 @@ def unpack(data: bytes | None) -> Fingerprint | None:
 
 def take(y: Luma, at_us: int, scratch: Scratch | None = None) -> Fingerprint:
     """The fingerprint of a uint8 luma plane seen by the look that began at `at_us`; `y` stays unchanged."""
-    scene = inner(y)
-    stride = 1
-    while (scene.shape[0] // stride // TILE) * (scene.shape[1] // stride // TILE) > MAX_TILES:
+    scratch, scene = scratch or Scratch(), inner(y)
+    stride, shape = tiling(scene)
+    return taken(thinned(scene, stride, scratch), shape, y, at_us, scratch)
+
+
+def tiling(scene: Luma) -> tuple[int, tuple[int, int]]:
+    """How far apart the pixels of a scene's tiles are, as near as MAX_TILES lets them be; rows and columns of tiles."""
+    stride, (height, width) = 1, scene.shape
+    while (height // stride // TILE) * (width // stride // TILE) > MAX_TILES:
         stride += 1
-    rows, columns = scene.shape[0] // stride // TILE, scene.shape[1] // stride // TILE
+    return stride, (height // stride // TILE, width // stride // TILE)
+
+
+def taken(thin: Luma, shape: tuple[int, int], y: Luma, at_us: int, scratch: Scratch) -> Fingerprint:
+    """`take` of a plane `y` whose scene is thinned as `tiling` says, and contiguous, already."""
     height, width = y.shape[0] & 0xFFFF, y.shape[1] & 0xFFFF
+    rows, columns = shape
     if rows == 0 or columns == 0:
         return Fingerprint(width, height, at_us, np.zeros((0, 0), np.uint8))
-    plane = thinned(scene[: rows * TILE * stride], stride, scratch or Scratch())[:, : columns * TILE]
-    lines = np.ascontiguousarray(plane).reshape(rows, TILE, columns * TILE)
+    lines = np.ascontiguousarray(thin[: rows * TILE, : columns * TILE]).reshape(rows, TILE, columns * TILE)
     sums = np.einsum("rkw,kw->rw", lines.view("<u8"), _weights(columns))
     sums = sums[:, ::2] + sums[:, 1::2]
     hashes = ((sums ^ (sums >> np.uint64(32))) * _MIX >> np.uint64(57)).astype(np.uint8)
-    brightest = tiles(np.maximum, np.maximum.reduce(lines, axis=1).reshape(-1), TILE)
-    darkest = tiles(np.minimum, np.minimum.reduce(lines, axis=1).reshape(-1), TILE)
-    textured = (brightest - darkest >= TEXTURED_RANGE).view(np.uint8).reshape(rows, columns)
+    ends = scratch.array((2, rows, columns * TILE), np.uint8)
+    np.maximum.reduce(lines, axis=1, out=ends[0])
+    np.invert(np.minimum.reduce(lines, axis=1, out=ends[1]), out=ends[1])  # 255 less the darkest: a maximum as well
+    brightest, darkest = tiles(np.maximum, ends.reshape(-1), TILE).reshape(2, rows, columns)
+    textured = (brightest - np.invert(darkest) >= TEXTURED_RANGE).view(np.uint8)
     return Fingerprint(width, height, at_us, hashes | textured << np.uint8(7))
 
 

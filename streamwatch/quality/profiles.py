@@ -7,6 +7,7 @@ brought down to at most 1280 wide. Sums of bytes are taken two bytes at a time: 
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +20,11 @@ from streamwatch.quality.scratch import Scratch
 
 PROFILE: Final = 16  # samples of one profile across an edge
 MAX_WIDTH: Final = 1280  # pixels; wider planes are averaged down: blur that matters is wider there
-LINES_PER_WIDTH: Final = 160  # one pair of lines in 4 at 640 wide, in 8 at 1280: more lines do not separate better
+LINES: Final = 160  # across a picture of up to DENSE_WIDTH samples: one pair in 4 at 640 wide
+# Wider ones give as many profiles as one of 640: of 1,316 pictures from 960 wide on, sharp, blurred and noisy, coded
+# finely and coarsely, none was judged otherwise with twice as many. At 768 a bare road has no edge to spare.
+DENSE_WIDTH: Final = 800
+ENOUGH_WIDTH: Final = 640
 MAX_FACTOR: Final = 11  # a sample is the mean of 2 * 11 * 11 pixels: 242 * 255 < 2**16
 MAX_BOX: Final = 16  # 16 * 16 * 255 < 2**16
 CELLS: Final = 4  # 4 x 4 parts of the picture
@@ -60,8 +65,15 @@ class Layout:
 @functools.lru_cache(maxsize=64)  # the sizes of one's cameras, twice: fine and coarse
 def _layout(height: int, width: int) -> Layout:
     factor = -(-width // MAX_WIDTH)
-    every = factor * max(2, round(width / factor / LINES_PER_WIDTH))
+    every = factor * _every(width / factor)
     return Layout(factor, every, _grid(width, height, factor, every), _grid(height, width, factor, every))
+
+
+def _every(width: float) -> int:
+    """How many samples apart the lines are: 4 at 640 wide, 8 at 960, 16 at 1280."""
+    if width <= DENSE_WIDTH:
+        return max(2, round(width / LINES))
+    return 2 * round(width * width / (2 * ENOUGH_WIDTH * LINES))
 
 
 def _grid(length: int, across: int, factor: int, every: int) -> Grid:
@@ -125,7 +137,8 @@ def _columns(y: Luma, factor: int, every: int, count: int, scratch: Scratch) -> 
             total += y[:, k::every][:, :count]
         return _mean(_folded_rows(total, factor, scratch), deep * factor)
     size = 4 if factor % 2 == 0 and every % 4 == 0 else 2
-    wide = every if size == 2 and every in WORDS and y.shape[1] % every == 0 else size  # to narrow beats to pick out
+    wide = math.gcd(every, y.shape[1], 8) if size == deep else 0  # to narrow words beats to pick out their beginnings
+    wide = max(wide, size)
     words = y[:, : y.shape[1] // wide * wide].view(WORDS[wide])
     total = scratch.array((len(y) // factor, count * size // 2), np.uint16)
     for k in range(deep // size):

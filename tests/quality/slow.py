@@ -78,7 +78,8 @@ def sharpness(y: Luma) -> dict[str, float | None]:
 def edge_sharpness(y: Luma) -> float | None:
     """The lower of both directions."""
     factor = -(-y.shape[1] // 1280)
-    step = max(2, round(y.shape[1] / factor / 160))
+    width = y.shape[1] / factor
+    step = max(2, round(width / 160)) if width <= 800 else 2 * round(width * width / 204_800)
     along_x, along_y = _profiles(y, factor, step), _profiles(y.T, factor, step)
     found = [value for value in (_directed(along_x), _directed(along_y)) if value is not None]
     return min(found) if found else None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamwatch.quality import fingerprint
+from streamwatch.quality import fingerprint, score
 from streamwatch.quality.exposure import exposure
 from streamwatch.quality.profiles import area_reduced
 from streamwatch.quality.scratch import BYTES, Scratch
@@ -33,9 +33,13 @@ def same(y: np.ndarray, scratch: Scratch | None = None) -> None:
     before = y.copy()
     levels = {found.name: found.value for found in exposure(y, scratch)}
     assert levels == pytest.approx(slow.brightness(y), abs=1e-9)
-    assert (fingerprint.take(y, 0, scratch).tiles == slow.tiles(y)).all()
+    tiles = slow.tiles(y)
+    assert (fingerprint.take(y, 0, scratch).tiles == tiles).all()
     edges = {found.name: found.value if found.valid else None for found in sharpness(y, scratch)}
     assert edges == pytest.approx(slow.sharpness(y), abs=TOLERANCE)
+    scored = score(y, None, 0)
+    assert {found.name: found.value for found in scored.measures if found.name in levels} == levels
+    assert fingerprint.Fingerprint(y.shape[1], y.shape[0], 0, tiles).pack() == scored.fingerprint
     assert (y == before).all()
 
 
