@@ -3,7 +3,6 @@ the product's decoder, measures and thresholds; beside the rules in use today on
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,17 +12,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from benchmarks import quality_cost
 from benchmarks.measure import Result
-from benchmarks.quality_damage import DAMAGES, VERSION, WEATHER
 from benchmarks.quality_figures import FILM_FOCUS, HEALTHY, Observation, tally, versus
 from benchmarks.quality_frozen import HANGS, QPS, RATES, SIGMAS, Stream, Watched, watch
-from benchmarks.quality_looks import STREAM_DAMAGES, Encoder, Eye, concealed, visibly_wrong
+from benchmarks.quality_looks import Eye
 from benchmarks.quality_peers import ALONE, FILTERS, RULES, Called, Filters, missing
-from benchmarks.quality_scenes import CIF, OUT_OF_FOCUS, Kind, Plane, Scene, Shot, natural, shot_of, shots, simulated
+from benchmarks.quality_render import Task, rendered
+from benchmarks.quality_scenes import CIF, Kind, Plane, Scene, Shot, natural, shot_of, shots, simulated
 from benchmarks.quality_table import markdown
 
 __all__ = ["FULL", "QUICK", "Plan", "markdown", "run"]
@@ -39,7 +37,7 @@ class Plan:
     damaged: int = 4
     qps: tuple[int, ...] = (24, 29, 34)  # a camera set to a high, an ordinary and a low rate
     damaged_qps: tuple[int, ...] = (29, 34)
-    widths: tuple[int, ...] = (640, 960, 1280)  # of photographs
+    widths: tuple[int, ...] = (640, 960, 1280)  # of photographs; clips have the first
     stills: int = 10
     still_looks: int = 3_001  # at each; the first has nothing to be compared with
     hang_looks: int = 100  # at each of the stills in each way to hang
@@ -60,27 +58,6 @@ QUICK = Plan(
 )  # fmt: skip
 
 
-class Kept(msgspec.Struct, array_like=True, frozen=True):
-    """An encoded picture in the cache. `series` is its place among pictures of one stream; alone where it is None."""
-
-    grade: str
-    fault: str
-    held: bool
-    qp: int
-    series: int | None
-    unit: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """The pictures of one scene at one width."""
-
-    scene: Scene
-    width: int
-    plan: Plan
-    cache: Path
-
-
 def run(plan: Plan, cache: Path) -> Result:
     """Costs first, alone; then every scene and every still stream, on as many processes as there are cores."""
     scenes, notes = _scenes(plan.data)
@@ -94,8 +71,7 @@ def run(plan: Plan, cache: Path) -> Result:
     }  # fmt: skip
     result = Result("quality", fixture, notes=[*notes, *missing(), *NOTES])
     quality_cost.cost(result, scenes, plan.cost_runs)
-    tasks = [Task(scene, 640, plan, cache) for scene in clips]
-    tasks += [Task(scene, width, plan, cache) for scene in photographs for width in plan.widths]
+    tasks = list(_tasks(scenes, plan, cache))
     streams = list(_streams([scene for scene in scenes if scene.kind is not Kind.BLURRED], plan))
     with _mapping(min(plan.workers, len(os.sched_getaffinity(0)))) as each:
         watching = each(watch, streams)
@@ -136,6 +112,14 @@ def _scenes(data: Path | None) -> tuple[list[Scene], list[str]]:
     return simulated(), [said]
 
 
+def _tasks(scenes: Sequence[Scene], plan: Plan, cache: Path) -> Iterator[Task]:
+    """Defects are rendered over healthy pictures, at the first width only."""
+    for scene in scenes:
+        for width in plan.widths if scene.kind is not Kind.CLIP else plan.widths[:1]:
+            damaged = 0 if scene.kind is Kind.BLURRED or width != plan.widths[0] else plan.damaged
+            yield Task(scene, width, cache, plan.healthy, plan.qps, damaged, plan.damaged_qps)
+
+
 # One scene
 
 
@@ -144,7 +128,7 @@ def observe(task: Task) -> list[Observation]:
     eye, found = Eye(), []
     memory: dict[int, bytes | None] = {}
     filters: dict[int | None, Filters] = {}  # of the pictures at each quantiser, and of those that stand alone
-    for kept in _rendered(task):
+    for kept in rendered(task):
         alone = kept.series is None
         seen = eye.look(kept.unit, None if alone else memory.get(kept.qp), kept.series or 0)
         peers: dict[tuple[str, str], Called] = {}
@@ -173,80 +157,6 @@ def _white(i420: Plane, height: int) -> Plane:
     white = np.full_like(i420, 128)
     white[:height] = 235
     return white
-
-
-def _rendered(task: Task) -> list[Kept]:
-    """From the cache, or rendered and kept there."""
-    plan, scene = task.plan, task.scene
-    facts = (
-        scene.key(),
-        task.width,
-        plan.healthy,
-        plan.damaged,
-        plan.qps,
-        plan.damaged_qps,
-        _grades(),
-        list(STREAM_DAMAGES),
-    )
-    file = task.cache / f"quality-{VERSION}" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.msgpack"
-    try:
-        return msgspec.msgpack.decode(file.read_bytes(), type=list[Kept])
-    except (OSError, msgspec.DecodeError):
-        found = list(_render(task))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_bytes(msgspec.msgpack.encode(found))
-    fresh.replace(file)
-    return found
-
-
-def _grades() -> list[tuple[str, str, bool]]:
-    return [(one.name, one.fault, one.held) for one in (*DAMAGES, *WEATHER)] + [
-        (name, "", True) for name in STREAM_DAMAGES
-    ]
-
-
-def _render(task: Task) -> Iterator[Kept]:
-    plan, scene = task.plan, task.scene
-    pictures = shots(scene, plan.healthy, width=task.width)
-    fault = "blur" if scene.kind is Kind.BLURRED else ""
-    for qp in plan.qps:
-        height, width = pictures[0].y.shape
-        encoder = Encoder(width, height, qp)
-        for number, shot in enumerate(pictures):
-            yield Kept(HEALTHY, fault, True, qp, number, encoder.keyframe(shot.i420))
-    for shot in shots(scene, plan.healthy, soft=True) if scene.name in OUT_OF_FOCUS else ():
-        for qp in plan.qps:
-            height, width = shot.y.shape
-            yield Kept(FILM_FOCUS, "", False, qp, None, Encoder(width, height, qp).keyframe(shot.i420))
-    if scene.kind is Kind.BLURRED or task.width != plan.widths[0]:
-        return
-    some = pictures[:: max(1, len(pictures) // plan.damaged)][: plan.damaged]
-    for qp in plan.damaged_qps:
-        encoder = Encoder(width, height, qp)
-        for number, shot in enumerate(some):
-            for damage in (*DAMAGES, *WEATHER):
-                picture = damage.render(shot, _rng(scene, number, damage.name)).i420
-                yield Kept(damage.name, damage.fault, damage.held, qp, None, encoder.keyframe(picture))
-            yield from _broken(scene, number, shot, qp, encoder)
-
-
-def _rng(scene: Scene, number: int, grade: str) -> np.random.Generator:
-    return np.random.default_rng(list(hashlib.sha256(f"{scene.name} {number} {grade}".encode()).digest()[:8]))
-
-
-def _broken(scene: Scene, number: int, shot: Shot, qp: int, encoder: Encoder) -> Iterator[Kept]:
-    """A keyframe damaged on its way, where a viewer would see it; and what a recorder makes of it that decodes such a
-    picture, paints over what is missing and encodes it anew: nothing in that stream is wrong but the picture."""
-    unit = encoder.keyframe(shot.i420)
-    for name, damage in STREAM_DAMAGES.items():
-        damaged = damage(unit, _rng(scene, number, name))
-        shown = concealed(damaged)
-        if not visibly_wrong(shown, shot):
-            continue
-        yield Kept(name, "picture_broken", True, qp, None, damaged)
-        if shown is not None and shown.shape[1] == shot.y.shape[1] and len(shown) * 2 == len(shot.y) * 3:
-            yield Kept(f"{name}_again", "picture_broken", True, qp, None, encoder.keyframe(shown))
 
 
 # What needs more than one picture, and photographs

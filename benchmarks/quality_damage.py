@@ -1,4 +1,4 @@
-"""What can be wrong with a picture, rendered in grades: pure numpy, on I420 planes. And what only looks wrong.
+"""What can be wrong with a picture, rendered in grades: pure numpy, on I420 planes.
 
 Lengths are in pixels of a picture 640 wide and grow with it. What the lens, the sensor's exposure or a thing before the
 lens does lies under fresh sensor noise, as in a camera; what its electronics do lies over it.
@@ -35,7 +35,8 @@ class Damage:
     held: bool = True
 
 
-def _clipped(plane: NDArray[np.floating]) -> Plane:
+def clipped(plane: NDArray[np.floating]) -> Plane:
+    """Rounded, within a byte."""
     return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
 
 
@@ -43,7 +44,7 @@ def noisy(shot: Shot, rng: np.random.Generator, sigma: float) -> Shot:
     """Normal noise of `sigma` grey levels on luma, half of that on chroma."""
 
     def on(plane: Plane, strength: float) -> Plane:
-        return _clipped(plane + rng.standard_normal(plane.shape, dtype=np.float32) * np.float32(strength))
+        return clipped(plane + rng.standard_normal(plane.shape, dtype=np.float32) * np.float32(strength))
 
     return Shot(on(shot.y, sigma), on(shot.u, sigma / 2), on(shot.v, sigma / 2))
 
@@ -58,7 +59,7 @@ def convolved(plane: Plane, kernel: Float) -> Plane:
     shape = (_smooth(padded.shape[0]), _smooth(padded.shape[1]))
     product = np.fft.rfft2(padded, s=shape) * np.fft.rfft2(kernel, s=shape)
     found = np.fft.irfft2(product, s=shape)
-    return _clipped(found[2 * rows :, 2 * columns :][: plane.shape[0], : plane.shape[1]])
+    return clipped(found[2 * rows :, 2 * columns :][: plane.shape[0], : plane.shape[1]])
 
 
 @lru_cache(maxsize=64)
@@ -142,21 +143,22 @@ def _black_leak(shot: Shot, rng: np.random.Generator) -> Shot:
     """A covered lens with a little light from one side."""
     height, width = shot.y.shape
     light = np.linspace(0, 3, width, dtype=np.float32)[None, :] + np.zeros((height, 1), np.float32)
-    return noisy(Shot(_clipped(18 + light), np.full_like(shot.u, 128), np.full_like(shot.v, 128)), rng, 1.0)
+    return noisy(Shot(clipped(18 + light), np.full_like(shot.u, 128), np.full_like(shot.v, 128)), rng, 1.0)
 
 
-def _gain(gain: float, shot: Shot, rng: np.random.Generator) -> Shot:
+def gained(gain: float, shot: Shot, rng: np.random.Generator) -> Shot:
     """What a sensor gives at `gain` times the light: light is linear, grey levels are its power of 1 / 2.2."""
     y = 16 + (np.clip(shot.y.astype(np.float32) - 16, 0, 219) / 219) * 219 * np.float32(gain ** (1 / 2.2))
     share = np.float32(min(1.0, gain ** (1 / 2.2)) if gain < 1 else max(0.0, 1 - gain / 20))
     u, v = (128 + (plane.astype(np.float32) - 128) * share for plane in (shot.u, shot.v))
-    return noisy(Shot(_clipped(np.minimum(y, 235)), _clipped(u), _clipped(v)), rng, SENSOR)
+    return noisy(Shot(clipped(np.minimum(y, 235)), clipped(u), clipped(v)), rng, SENSOR)
 
 
-def _contrast(share: float, level: float, shot: Shot, rng: np.random.Generator) -> Shot:
+def flattened(share: float, level: float, shot: Shot, rng: np.random.Generator) -> Shot:
+    """Grey levels brought together around `level`, to `share` of their distance from it."""
     y = level + (shot.y.astype(np.float32) - level) * np.float32(share)
     u, v = (128 + (plane.astype(np.float32) - 128) * np.float32(share) for plane in (shot.u, shot.v))
-    return noisy(Shot(_clipped(y), _clipped(u), _clipped(v)), rng, SENSOR)
+    return noisy(Shot(clipped(y), clipped(u), clipped(v)), rng, SENSOR)
 
 
 # Before the lens
@@ -176,7 +178,7 @@ def _board(share: float, level: float, shot: Shot, rng: np.random.Generator) -> 
     y = shot.y * (1 - alpha) + shade * alpha
     small = alpha[::2, ::2]
     u, v = (plane * (1 - small) + 128 * small for plane in (shot.u, shot.v))
-    return noisy(Shot(_clipped(y), _clipped(u), _clipped(v)), rng, 2.0)
+    return noisy(Shot(clipped(y), clipped(u), clipped(v)), rng, 2.0)
 
 
 # Electronics
@@ -188,11 +190,11 @@ def _stripes(height: float, period: float, degrees: int, shot: Shot, rng: np.ran
     x, y = np.arange(columns, dtype=np.float32)[None, :], np.arange(rows, dtype=np.float32)[:, None]
     along = x * np.cos(np.radians(degrees)) + y * np.sin(np.radians(degrees))
     wave = np.sin(2 * np.pi * along / (period * scale) + rng.uniform(0, 2 * np.pi))
-    return Shot(_clipped(shot.y + np.float32(height) * wave), shot.u, shot.v)
+    return Shot(clipped(shot.y + np.float32(height) * wave), shot.u, shot.v)
 
 
 def _cast(u: float, v: float, shot: Shot, _: np.random.Generator) -> Shot:
-    return Shot(shot.y, _clipped(shot.u + np.float32(u)), _clipped(shot.v + np.float32(v)))
+    return Shot(shot.y, clipped(shot.u + np.float32(u)), clipped(shot.v + np.float32(v)))
 
 
 def _noise(sigma: float, shot: Shot, rng: np.random.Generator) -> Shot:
@@ -234,71 +236,6 @@ def _snow_signal(shot: Shot, rng: np.random.Generator) -> Shot:
     return Shot(y, np.full_like(shot.u, 128), np.full_like(shot.v, 128))
 
 
-# What is normal, and looks wrong
-
-
-def _night(shot: Shot, rng: np.random.Generator) -> Shot:
-    """A twelfth of the light, and a lamp."""
-    dark = _gain(1 / 12, shot, rng)
-    height, width = dark.y.shape
-    x, y = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
-    far = np.hypot(x - width * rng.uniform(0.2, 0.8), y - height * 0.3) / (width * 0.06)
-    return noisy(Shot(_clipped(dark.y + 200 * np.exp(-far)), dark.u, dark.v), rng, 3.0)
-
-
-def _infrared(shot: Shot, rng: np.random.Generator) -> Shot:
-    """Grey, and lit from the camera: bright in the middle."""
-    height, width = shot.y.shape
-    x, y = np.linspace(-1, 1, width, dtype=np.float32)[None, :], np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    light = 0.25 + 0.9 * np.exp(-(x * x + y * y) / 0.6)
-    lit = 16 + (shot.y.astype(np.float32) - 16) * light * 0.8
-    return noisy(Shot(_clipped(lit), np.full_like(shot.u, 128), np.full_like(shot.v, 128)), rng, 3.0)
-
-
-def _rain(shot: Shot, rng: np.random.Generator) -> Shot:
-    """Light streaks, and less contrast."""
-    grey = _contrast(0.75, 120, shot, rng)
-    y = grey.y.astype(np.float32)
-    height, width = y.shape
-    length = max(6, height // 12)
-    for _ in range(width // 3):
-        top, left = int(rng.integers(0, height - length)), int(rng.integers(2, width - 2))
-        y[top : top + length, left] += 25
-    return Shot(_clipped(y), grey.u, grey.v)
-
-
-def _snowfall(shot: Shot, rng: np.random.Generator) -> Shot:
-    """Flakes of one to three pixels."""
-    grey = _contrast(0.8, 150, shot, rng)
-    y = grey.y.copy()
-    height, width = y.shape
-    for _ in range(width * height // 1500):
-        size = int(rng.integers(1, max(2, round(3 * width / WIDTH)) + 1))
-        top, left = int(rng.integers(0, height - size)), int(rng.integers(0, width - size))
-        y[top : top + size, left : left + size] = 225
-    return Shot(y, grey.u, grey.v)
-
-
-def _flare(shot: Shot, rng: np.random.Generator) -> Shot:
-    """A low sun in the picture."""
-    height, width = shot.y.shape
-    x, y = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
-    far = np.hypot(x - width * rng.uniform(0.2, 0.8), y - height * 0.25) / width
-    light = 230 * np.exp(-far / 0.12) + 25
-    return noisy(Shot(_clipped(np.minimum(shot.y + light, 235)), shot.u, shot.v), rng, SENSOR)
-
-
-def _web(shot: Shot, rng: np.random.Generator) -> Shot:
-    """A few threads of a spider close to the lens: wide, soft and bright."""
-    height, width = shot.y.shape
-    x, y = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
-    light = np.zeros((height, width), np.float32)
-    for angle in rng.uniform(0, np.pi, 5):
-        away = (x - width * 0.7) * np.cos(angle) + (y - height * 0.2) * np.sin(angle)
-        light += 35 * np.exp(-((away / (5 * width / WIDTH)) ** 2))
-    return noisy(Shot(_clipped(np.minimum(shot.y + light, 235)), shot.u, shot.v), rng, SENSOR)
-
-
 DAMAGES: tuple[Damage, ...] = (
     *(Damage(f"gaussian_{sigma:g}", "blur", partial(_gaussian, sigma), sigma >= 2.5) for sigma in (1, 1.5, 2.5, 4, 6)),
     *(
@@ -309,8 +246,8 @@ DAMAGES: tuple[Damage, ...] = (
     Damage("black", "blackout", partial(_black, 17, 0.5)),
     Damage("black_grain", "blackout", partial(_black, 28, 4.0)),
     Damage("black_leak", "blackout", _black_leak),
-    *(Damage(f"over_{gain}", "overexposed", partial(_gain, gain), gain >= 12) for gain in (6, 12, 40)),
-    *(Damage(f"under_{part}", "underexposed", partial(_gain, 1 / part), part >= 12) for part in (4, 12, 40)),
+    *(Damage(f"over_{gain}", "overexposed", partial(gained, gain), gain >= 12) for gain in (6, 12, 40)),
+    *(Damage(f"under_{part}", "underexposed", partial(gained, 1 / part), part >= 12) for part in (4, 12, 40)),
     *(
         Damage(f"covered_{share}", "occluded", partial(_board, share / 100, 95), share >= 60)
         for share in (30, 45, 60, 75, 90, 100)
@@ -330,19 +267,8 @@ DAMAGES: tuple[Damage, ...] = (
     Damage("static", "signal_loss", _snow_signal),
     *(Damage(f"noise_{sigma}", "noise", partial(_noise, sigma), sigma >= 12) for sigma in (4, 8, 12, 18, 25)),
     *(
-        Damage(f"contrast_{part}", "low_contrast", partial(_contrast, part / 100, 128), part <= 15)
+        Damage(f"contrast_{part}", "low_contrast", partial(flattened, part / 100, 128), part <= 15)
         for part in (30, 15, 8)
     ),
 )  # fmt: skip
 """A grade a row. To measure a new fault, add its grades here and its row in `quality_table.ROWS`."""
-
-WEATHER: tuple[Damage, ...] = (
-    Damage("night", "", _night),
-    Damage("infrared", "", _infrared),
-    Damage("fog", "", partial(_contrast, 0.45, 165)),
-    Damage("rain", "", _rain),
-    Damage("snowfall", "", _snowfall),
-    Damage("flare", "", _flare),
-    Damage("web", "", _web),
-)
-"""Normal village pictures: whatever is found on them is false."""

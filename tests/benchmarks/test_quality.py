@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from benchmarks import measure, quality, quality_frozen
 from benchmarks.measure import BenchmarkError, Result
-from benchmarks.quality_damage import DAMAGES, WEATHER, convolved, disk_kernel, gaussian_kernel, motion_kernel
+from benchmarks.quality_damage import DAMAGES, convolved, disk_kernel, gaussian_kernel, motion_kernel
 from benchmarks.quality_figures import HEALTHY, ROWS, Observation, auc, left_out, scene_weights, tally
 from benchmarks.quality_frozen import Stream, watch
 from benchmarks.quality_looks import STREAM_DAMAGES, Encoder, Eye, concealed, visibly_wrong
 from benchmarks.quality_peers import FILTERS, Called, Filters, black_share, difference, laplacian_variance
 from benchmarks.quality_scenes import CIF, Kind, Shot, natural, shot_of, shots, simulated
 from benchmarks.quality_table import markdown
+from benchmarks.quality_weather import WEATHER
 from streamwatch.errors import UsageError
 from streamwatch.simulator.glyphs import stamp
 from streamwatch.verdict import FAULTS
@@ -342,7 +343,7 @@ def test_a_natural_folder_is_measured_whole(tmp_path: Path, street: Shot) -> Non
     assert wanted <= set(found["figures"])
     assert {"score_over_decode_720p", "cost_share_of_decode_720p"} == set(found["ratios"])
     kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("*.msgpack")}
-    task = quality.Task(natural(tmp_path)[0], 640, plan, tmp_path / "cache")
+    task = quality.Task(natural(tmp_path)[0], 640, tmp_path / "cache", 2, plan.qps, 1, plan.damaged_qps)
     cached, fresh = quality.observe(task), quality.observe(replace(task, cache=tmp_path / "other"))
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     assert len(kept) == 2
