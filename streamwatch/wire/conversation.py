@@ -25,7 +25,7 @@ from streamwatch.wire.exchange import Asked
 from streamwatch.wire.leg import Leg
 from streamwatch.wire.media import Keyframe as Keyframe
 from streamwatch.wire.missing import blamed, no_data
-from streamwatch.wire.outcome import Outcome
+from streamwatch.wire.outcome import NAMES, Outcome
 from streamwatch.wire.refusals import METHODS, refusal_of
 from streamwatch.wire.rtsp import Closed, Event, Interleaved, Request, Response
 from streamwatch.wire.upkeep import Datagram, Upkeep
@@ -90,10 +90,14 @@ class Conversation(Outcome):
                     break
                 if over:
                     self._part(event)
+                elif isinstance(event, Interleaved):
+                    if event.channel == leg.channel:
+                        self.progress += 1  # RTCP shows no progress: it also comes where no video does
+                        self._interleaved(event.payload, now)
+                    elif event.channel == leg.control:
+                        self._hear(event.payload, now)
                 else:
                     self._take(event, now)
-                    if leg.channel >= 0 and leg.media is not None:
-                        self.progress += leg.media.run(parser, leg.channel)
                 if isinstance(event, Closed):
                     break
         except LookError as error:
@@ -194,21 +198,14 @@ class Conversation(Outcome):
 
     # ---- events
 
-    def _take(self, event: Event, now: float) -> None:
-        leg = self._leg
-        if isinstance(event, Interleaved):
-            if event.channel == leg.channel:
-                self.progress += 1  # RTCP shows no progress: it also comes where no video does
-                self._interleaved(event.payload, now)
-            elif event.channel == leg.control:
-                self._hear(event.payload, now)
-        elif isinstance(event, Response):
+    def _take(self, event: Response | Request | Closed, now: float) -> None:
+        if isinstance(event, Response):
             if self.step is not Step.FIRST_KEYFRAME:  # answers to keepalives show none either
                 self.progress += 1
             self._reply(event, now)
         elif isinstance(event, Request):
             self.progress += 1
-            location = leg.exchange.serve(event)
+            location = self._leg.exchange.serve(event)
             if location is not None:
                 self._sent_on(location, "the session")
         else:
@@ -248,8 +245,7 @@ class Conversation(Outcome):
         request = leg.exchange.match(reply)
         if request is None:
             return
-        server = reply.headers.get("Server")
-        if server and self.server is None:
+        if self.server is None and (server := reply.headers.get("Server")):
             self.server = plain(server)[:MAX_SERVER_NAME]
         if step is Step.FIRST_KEYFRAME:
             leg.kept_alive(reply, request)
@@ -257,7 +253,7 @@ class Conversation(Outcome):
         if reply.status != 200 and (step is not Step.OPTIONS or (self._hung_up and reply.status == 401)):
             self._refusal(reply, request)
             return
-        self.timings_ms[step.value] = (now - leg.begun) * 1000
+        self.timings_ms[NAMES[step]] = (now - leg.begun) * 1000
         _AFTER[step](self, reply, now)
 
     def _refusal(self, reply: Response, request: Asked) -> None:
@@ -370,14 +366,19 @@ class Conversation(Outcome):
     # ---- media
 
     def _interleaved(self, data: bytes, now: float) -> None:
-        media = self._leg.media
-        if media is not None:
-            if len(data) > 1 and 192 <= data[1] <= 223:  # RTCP that strays to the channel of RTP, or shares it
-                self._hear(data, now)
-            try:
-                media.packet(data)
-            finally:
+        """A packet of our channel, and what follows it of the same unit."""
+        leg = self._leg
+        media = leg.media
+        if media is None:
+            return
+        if len(data) > 1 and 192 <= data[1] <= 223:  # RTCP that strays to the channel of RTP, or shares it
+            self._hear(data, now)
+        try:
+            media.packet(data)
+        finally:
+            if media.size is not None or not self.media_flowed:
                 self._look_at(media, now)
+        self.progress += media.run(leg.parser, leg.channel)
 
     # ---- requests
 

@@ -92,10 +92,12 @@ class Exchange:
 
     def _hear_session(self, stated: str) -> None:
         """The latest id holds, also one of before SETUP; a timeout holds on where a later reply leaves it out."""
+        before = self.session
+        if before is not None and stated == before.id:
+            return
         session = parse_session(stated)
         if session is None:
             return
-        before = self.session
         if before is not None and "timeout" not in stated.lower():
             session = Session(session.id, before.timeout_s)
         self.session = session

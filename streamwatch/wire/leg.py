@@ -115,7 +115,7 @@ class Leg:
             self.datagrams += upkeep.opened(agreed.server_ports, self.feedback)
         else:
             self.channel, self.control = agreed.channels
-            self.parser.channels = frozenset(channel for channel in agreed.channels if channel is not None)
+            self.parser.channels = frozenset((self.channel, self.channel if self.control is None else self.control))
 
     def play(self, now: float) -> None:
         """PLAY is answered."""

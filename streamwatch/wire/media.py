@@ -139,10 +139,11 @@ class Media:
 
     def run(self, parser: RtspParser, channel: int) -> int:
         """Takes the fast way what is only more of an open unit, without the detour by way of events and packets."""
-        if self.keyframe is not None or not isinstance(self.depacketiser, Pictures):
+        found = self.depacketiser
+        if self.keyframe is not None or not isinstance(found, Pictures) or found.fragments is None:
             return 0
         budget = self._max_bytes - self.bytes
-        packets, size = take_run(parser, self.tracker, self.depacketiser, channel, self._track.payload_type, budget)
+        packets, size = take_run(parser, self.tracker, found, channel, self._track.payload_type, budget)
         self.bytes += size
         return packets
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import Final
 
 from streamwatch.errors import LookError, LookFailure, Reason, Step
 from streamwatch.model.look import Transport
@@ -20,6 +21,8 @@ from streamwatch.wire.redirect import Route
 from streamwatch.wire.refusals import METHODS
 from streamwatch.wire.url import parse_address
 from streamwatch.wire.warm import Warm, learnt, usable
+
+NAMES: Final = {step: step.value for step in Step}  # to ask an enum for its value takes longer
 
 
 class Outcome:
@@ -221,7 +224,7 @@ class Outcome:
                 self._arrived(now)
 
     def _arrived(self, now: float) -> None:
-        self.timings_ms[Step.FIRST_KEYFRAME.value] = (now - self._leg.begun) * 1000
+        self.timings_ms[NAMES[Step.FIRST_KEYFRAME]] = (now - self._leg.begun) * 1000
         self.finished = True
 
     def _fail(self, error: LookError) -> None:

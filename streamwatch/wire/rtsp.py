@@ -203,8 +203,39 @@ class RtspParser:
         """The next event; None needs more bytes; Closed ends it. Raises LookError(rtsp.protocol), again each time."""
         if self._error is not None:
             raise self._error
+        event: Event | None = None
         try:
-            event = self._next()
+            while True:
+                if self._head is not None:
+                    event = self._continue_message(self._head)
+                    break
+                if self._garbage and not self._resynchronise():
+                    break
+                buffer, at = self._buffer, self._at
+                have = len(buffer) - at
+                if have <= 0:
+                    break
+                first = buffer[at]
+                if first == _DOLLAR:
+                    if have < FRAME_HEADER:
+                        break
+                    size = FRAME_HEADER + (buffer[at + 2] << 8 | buffer[at + 3])
+                    channel = buffer[at + 1]
+                    if have < size:
+                        break
+                    self._at = self._scanned = at + size
+                    if channel in self.channels or self._foreign:
+                        packet = buffer[at + FRAME_HEADER : at + size]
+                        event = Interleaved(channel, packet if type(packet) is bytes else bytes(packet))
+                        break
+                    self._skip(size)
+                elif first == _LETTER_R and (event := self._quick()) is not None:
+                    break
+                elif first in b"\r\n":  # stray CRLF before "$" (retina 0.4), or after a body
+                    self._consume(1)
+                    self._skip(1)
+                elif not self._begin_message():
+                    break
         except LookError as error:
             self._error = error
             self._buffer = b""
@@ -214,38 +245,6 @@ class RtspParser:
         elif self._eof:
             return Closed(clean=self._head is None and self._at >= len(self._buffer))
         return event
-
-    def _next(self) -> Event | None:
-        while True:
-            if self._head is not None:
-                return self._continue_message(self._head)
-            if self._garbage and not self._resynchronise():
-                return None
-            buffer, at = self._buffer, self._at
-            have = len(buffer) - at
-            if have <= 0:
-                return None
-            first = buffer[at]
-            if first == _DOLLAR:
-                if have < FRAME_HEADER:
-                    return None
-                size = FRAME_HEADER + (buffer[at + 2] << 8 | buffer[at + 3])
-                channel = buffer[at + 1]
-                if have < size:
-                    return None
-                self._at = self._scanned = at + size
-                if channel in self.channels or self._foreign:
-                    if type(buffer) is bytes:
-                        return Interleaved(channel, buffer[at + FRAME_HEADER : at + size])
-                    return Interleaved(channel, bytes(memoryview(buffer)[at + FRAME_HEADER : at + size]))
-                self._skip(size)
-            elif first == _LETTER_R and (reply := self._quick()) is not None:
-                return reply
-            elif first in b"\r\n":  # stray CRLF before "$" (retina 0.4), or after a body
-                self._consume(1)
-                self._skip(1)
-            elif not self._begin_message():
-                return None
 
     def _quick(self) -> Response | None:
         """A whole reply, short and as it should be, read in one go; None: it is read line by line."""

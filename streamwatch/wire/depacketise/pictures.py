@@ -66,7 +66,6 @@ class Pictures:
         "_between",
         "_clock",
         "_done",
-        "_fragmented",
         "_has_slice",
         "_idr",
         "_in_band",
@@ -77,6 +76,7 @@ class Pictures:
         "_timestamp",
         "_whole",
         "broken",
+        "fragments",
         "gradual",
         "malformed",
         "unready",
@@ -95,7 +95,7 @@ class Pictures:
         self._clock: int | None = None  # where units come without packets: the timestamp of the one that begins
         self._between: list[tuple[int, bytes]] = []  # sets and SEI since the last slice, until the next one tells
         self._done: KeyUnit | None = None
-        self._fragmented: list[bytes | bytearray] | None = None  # of the unit that a fragment began; empty: not kept
+        self.fragments: list[bytes | bytearray] | None = None  # of the unit that a fragment began; empty: not kept
         self._reset()
         for unit in sprop:
             self._keep_parameter_set(unit, in_band=False)
@@ -136,7 +136,7 @@ class Pictures:
 
         Pictures begin and end by what their units say then; a keyframe's timestamp is that of its first unit.
         """
-        if self._fragmented is not None:  # nobody said that the one before is over
+        if self.fragments is not None:  # nobody said that the one before is over
             self._give_up()
         self._clock = timestamp
         if self._timestamp is None:
@@ -145,19 +145,19 @@ class Pictures:
 
     def more_of_unit(self, data: bytes) -> None:
         """What follows its head."""
-        parts = self._fragmented
+        parts = self.fragments
         if parts:
             parts.append(data)
             self._grow(len(data))
 
     def end_unit(self) -> None:
         """It is whole."""
-        if self._fragmented is not None:
+        if self.fragments is not None:
             self._end_fragments()
 
     def lose(self) -> None:
         """Packets, or bytes, are missing here."""
-        if self._state is State.BUILDING or self._fragmented is not None:
+        if self._state is State.BUILDING or self.fragments is not None:
             self._give_up()
 
     def open_unit(self) -> tuple[list[bytes | bytearray] | None, int, int, int] | None:
@@ -165,7 +165,7 @@ class Pictures:
 
         None where no unit is open.
         """
-        parts, timestamp = self._fragmented, self._timestamp
+        parts, timestamp = self.fragments, self._timestamp
         if parts is None or timestamp is None:
             return None
         if not parts:
@@ -195,7 +195,7 @@ class Pictures:
         self._idr = False  # keyframe slices are being kept
         self._whole = False  # its first slice begins at the first macroblock
         self._pps_id = 0
-        self._fragmented = None
+        self.fragments = None
 
     def _damage(self) -> None:
         self.malformed += 1
@@ -208,7 +208,7 @@ class Pictures:
         self._state = State.SKIPPING
 
     def _end_picture(self) -> None:
-        if self._fragmented is not None:
+        if self.fragments is not None:
             self.broken += 1  # a fragmented unit without an end
         elif self._idr and self._whole:
             self._finish()
@@ -253,7 +253,7 @@ class Pictures:
 
     def _take(self, kind: int, unit: bytes) -> None:
         """A whole unit."""
-        if self._fragmented is not None:  # the end of a fragmented unit never came
+        if self.fragments is not None:  # the end of a fragmented unit never came
             self._give_up()
         if kind in self._SLICES:
             if self._begin_slice(kind, unit):
@@ -295,7 +295,7 @@ class Pictures:
 
     def _grow(self, size: int) -> None:
         self._size += size
-        if self._size > MAX_ACCESS_UNIT or len(self._fragmented or self._parts) > MAX_PARTS:
+        if self._size > MAX_ACCESS_UNIT or len(self.fragments or self._parts) > MAX_PARTS:
             self._give_up()
 
     def _fragment(self, payload: bytes) -> None:
@@ -304,10 +304,10 @@ class Pictures:
             return self._damage()
         flags = payload[header - 1]
         if flags & 0x80:  # start
-            if self._fragmented is not None:
+            if self.fragments is not None:
                 self._give_up()
             return self._first_fragment(payload, flags)
-        parts = self._fragmented
+        parts = self.fragments
         if parts is None:
             if self._state is State.BUILDING:
                 self._give_up()
@@ -318,13 +318,13 @@ class Pictures:
         if parts:
             parts.append(payload[header:])  # its type is the first fragment's: Tiandy changes it in mid-way
             self._grow(len(payload) - header)
-        if flags & 0x40 and self._fragmented is not None:  # end
+        if flags & 0x40 and self.fragments is not None:  # end
             self._end_fragments()
         return None
 
     def _first_fragment(self, payload: bytes, flags: int) -> None:
         self._open(*self._unfragmented(payload))
-        if flags & 0x40 and self._fragmented is not None:
+        if flags & 0x40 and self.fragments is not None:
             self._end_fragments()
 
     def _open(self, kind: int, header: bytes, body: bytes) -> None:
@@ -335,15 +335,15 @@ class Pictures:
                 return
             if keep:
                 self._parts += (START_CODE, header, body)
-                self._fragmented = self._parts
+                self.fragments = self._parts
                 self._grow(len(START_CODE) + len(header) + len(body))
             else:
-                self._fragmented = []
+                self.fragments = []
         else:
-            self._fragmented = [header, body]
+            self.fragments = [header, body]
 
     def _end_fragments(self) -> None:
-        parts, self._fragmented = self._fragmented, None
+        parts, self.fragments = self.fragments, None
         if parts and parts is not self._parts:
             self._units(_split(b"".join(parts)))
 
