@@ -1,4 +1,4 @@
-"""The encoded pictures of one scene: as they came, with every defect, with weather; rendered once, then from the cache."""
+"""The encoded pictures of one scene: as they came, with every defect, with weather; rendered once, and kept."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def rendered(task: Task) -> list[Kept]:
     """From the cache, or rendered and kept there."""
     scene = task.scene
     facts = (
-        scene.key(), task.width, task.healthy, task.qps, task.damaged, task.damaged_qps, _grades(), list(STREAM_DAMAGES),
+        scene.key(), task.width, task.healthy, task.qps, task.damaged, task.damaged_qps, _grades(),
+        list(STREAM_DAMAGES),
     )  # fmt: skip
     file = task.cache / f"quality-{VERSION}" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.msgpack"
     try:

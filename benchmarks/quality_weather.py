@@ -1,4 +1,4 @@
-"""What is normal in a village's pictures and looks wrong: whatever is found on it is false. Rendered over pictures by day."""
+"""What is normal in a village's pictures and looks wrong, rendered over pictures by day: all faults found are false."""
 
 from __future__ import annotations
 
