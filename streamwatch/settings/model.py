@@ -220,7 +220,7 @@ class Watch(_Section):
         default=(),
         max_length=MAX_ITEMS,
         description="Codes of cameras that are watched between their looks. Each takes its bit rate of its line all "
-        "the time, which per_line_kbps does not limit.",
+        "the time: per_line_kbps does not limit it, and looks have what it leaves.",
     )
     keyframe_s: float = Field(
         default=10.0, ge=1, le=3_600, description="Seconds between two keyframes of one camera that are decoded."
