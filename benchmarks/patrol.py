@@ -184,7 +184,9 @@ def _costs(
     add("cores_of_service", meters.all_s / wall_s)
     add("cores_of_farm", meters.farm_s / wall_s)
     add("cpu_ms_per_look", meters.all_s * 1000 / looks)
+    add("cpu_ms_per_look.farm", meters.farm_s * 1000 / looks)
     for part, spent_s in meters.parts_s().items():
+        add(f"cores.{part}", spent_s / wall_s)
         add(f"cpu_ms_per_look.{part}", spent_s * 1000 / looks)
     half_s = wall_s / 2
     late = [(at_s, used) for at_s, used in watched.memory if at_s >= half_s]
@@ -255,7 +257,8 @@ def _sum(metrics: dict[str, float], prefix: str) -> float:
 
 NOTES: Sequence[str] = (
     "The farm runs beside the service on the same cores. cores_busy is both; cores_of_service and cpu_ms_per_look are "
-    "all of the service's processes, the web process scraped as by Prometheus among them.",
+    "all of the service's processes, the web process scraped as by Prometheus among them; cores.… is each kind of them "
+    "by itself, and cpu_ms_per_look.farm what the farm takes beside them.",
     "lag_p99_s: how late after its own moment in its round a look began, 99 in 100 no later, over the last two "
     "intervals at each scrape; told at most 19 % too high. max is the worst scrape.",
     "rss_mb: proportional set size of all its processes, shared pages counted once, over the second half of the run. "

@@ -174,7 +174,8 @@ def test_the_patrol_is_compared_with_the_log_of_the_farm(cache: Path) -> None:
     plan = replace(truth.QUICK, cameras=8, villages=2, minutes=0.42, faulty=2)
     found = shaped(truth.run(plan, cache))
     wanted = {"lag_p99_s", "missed_rounds", "cores_busy", "rss_mb", "worst_error_s_per_transition"}
-    wanted |= {f"cpu_ms_per_look.{part}" for part in ("service", "looker", "decoder", "web")}
+    wanted |= {f"cpu_ms_per_look.{part}" for part in ("service", "looker", "decoder", "web", "farm")}
+    wanted |= {f"cores.{part}" for part in ("service", "looker", "decoder", "web")} | {"cores_of_farm"}
     assert wanted <= set(found["figures"])
     cores = {name: found["figures"][name]["median"] for name in ("cores_busy", "cores_of_service", "cores_of_farm")}
     assert cores["cores_busy"] == pytest.approx(cores["cores_of_service"] + cores["cores_of_farm"], rel=0.01)
