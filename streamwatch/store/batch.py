@@ -5,7 +5,7 @@ The caller gives the transaction (`async with writer.begin() as conn`); when tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -112,7 +112,9 @@ LAST_SEEN_BODIES: Final = select(last_seen.c.village, last_seen.c.body).where(
         last_seen.c.vantage == bindparam("vantage"),
     )
 )
-_BY_ROUND: Final = itemgetter(0, 1, 2, 3, 4)  # village, depth, vantage, due_us, attempt
+_BY_ROUND: Final = itemgetter(0, 1, 2, 3, 4, 9)  # village, depth, vantage, due_us, attempt, span_us
+_MARKS: Final = {mark.value: mark for mark in Mark}  # a look-up costs a fifth of Mark(value)
+_Round: TypeAlias = tuple[int, int, list[Seen]]  # due_us, attempt, looks
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -155,37 +157,31 @@ async def _write_rounds(conn: AsyncConnection, looks: Sequence[RoundLook]) -> in
     unpacked = 0
     hours: list[dict[str, Any]] = []
     lasts: list[dict[str, Any]] = []
-    by_hour: dict[tuple[str, str, int], dict[int, list[RoundLook]]] = {}
-    by_last: dict[tuple[str, str], dict[int, list[RoundLook]]] = {}
-    for look in sorted(looks, key=_BY_ROUND):
-        hour_us = look.due_us // look.span_us * look.span_us
-        row, last = (look.depth.value, look.vantage, hour_us), (look.depth.value, look.vantage)
-        by_hour.setdefault(row, {}).setdefault(look.village, []).append(look)
-        by_last.setdefault(last, {}).setdefault(look.village, []).append(look)
+    by_hour: dict[tuple[str, str, int], dict[int, list[_Round]]] = {}
+    by_last: dict[tuple[str, str], dict[int, list[_Round]]] = {}
+    for (village, depth, vantage, due_us, attempt, span_us), some in groupby(sorted(looks, key=_BY_ROUND), _BY_ROUND):
+        seen = [Seen(one.camera, one.started_us, one.keyframe_ms, _MARKS[one.mark]) for one in some]
+        row, last = (depth.value, vantage, due_us // span_us * span_us), (depth.value, vantage)
+        by_hour.setdefault(row, {}).setdefault(village, []).append((due_us, attempt, seen))
+        by_last.setdefault(last, {}).setdefault(village, []).append((due_us, attempt, seen))
     for (depth, vantage, hour_us), members in by_hour.items():
         key = {"depth": depth, "vantage": vantage, "hour_us": hour_us}
         bodies = await _bodies(conn, HOUR_BODIES, key, members)
         for village, mine in members.items():
             packed = _unpacked(bodies, village)
-            unpacked += sum(len(seen) for due, seen in _rounds(mine) if not packed.add(*due, seen))
+            unpacked += sum(len(seen) for due_us, attempt, seen in mine if not packed.add(due_us, attempt, seen))
             hours.append({**key, "village": village, "body": packed.encode()})
     for (depth, vantage), members in by_last.items():
         key = {"depth": depth, "vantage": vantage}
         bodies = await _bodies(conn, LAST_SEEN_BODIES, key, members)
         for village, mine in members.items():
             fresh = PackedHour()
-            for due, seen in _rounds(mine):
-                fresh.add(*due, seen)
+            for due_us, attempt, seen in mine:
+                fresh.add(due_us, attempt, seen)
             lasts.append({**key, "village": village, "body": _unpacked(bodies, village).last(fresh).encode()})
     await _execute(conn, _ROUND_HOURS, hours)
     await _execute(conn, _LAST_SEEN, lasts)
     return unpacked
-
-
-def _rounds(looks: Iterable[RoundLook]) -> Iterator[tuple[tuple[int, int], list[Seen]]]:
-    """Looks of one village, in order, by (due, attempt)."""
-    for due, members in groupby(looks, key=lambda one: (one.due_us, one.attempt)):
-        yield due, [Seen(one.camera, one.started_us, one.keyframe_ms, Mark(one.mark)) for one in members]
 
 
 async def _bodies(
