@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import quality_cost
 from benchmarks.measure import Result
-from benchmarks.quality_figures import FILM_FOCUS, HEALTHY, Observation, tally, versus
+from benchmarks.quality_figures import FILM_FOCUS, HEALTHY, ROWS, Observation, measured, tally, versus
 from benchmarks.quality_frozen import HANGS, QPS, RATES, SIGMAS, Stream, Watched, watch
 from benchmarks.quality_looks import Eye
 from benchmarks.quality_peers import ALONE, FILTERS, RULES, Called, Filters, missing
@@ -206,6 +206,8 @@ def _photographs(result: Result, tasks: Sequence[Task], found: Sequence[Sequence
         result.notes.append("auc.blur_photographs: needs clips, and photographs that are known to be blurred.")
         return
     versus(result, "blur_photographs", [one for _, one in blurred], good, "blur")
+    row = next(row for row in ROWS if row.fault == "blur")
+    measured(result, "blur_photographs", row, [one for _, one in blurred], good)
     soft = [one for some in found for one in some if one.grade == FILM_FOCUS]
     if soft:
         versus(result, "blur_photographs_all", [one for _, one in blurred], [*good, *soft], "blur")
@@ -226,7 +228,7 @@ NOTES = [
     "frozen: pictures that hang against natural clips and still scenes with fresh sensor noise (CIF, a look a minute, "
     "constant quantisers 24 to 38). Held to the bar are repeated bytes and a held picture encoded anew, with a running "
     "clock and without; under rate control (crf, abr) two looks cannot tell. frozen.live_looks also counts living "
-    "scenes under rate control.",
+    "scenes under rate control. Clips smaller than CIF are enlarged to it: blur found in them is no proof.",
     "cannot judge: shares of the bad and of the healthy pictures. auc_judged leaves those out; auc_of_measure is of a "
     "measure itself, without what the fault's rule makes of it.",
     "film_focus: seconds of a film whose maker let them be out of focus, told by eye; neither healthy nor a camera's "

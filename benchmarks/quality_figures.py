@@ -113,11 +113,7 @@ def tally(result: Result, seen: Sequence[Observation]) -> None:
         held = [one for one in seen if one.fault == row.fault and one.held]
         if held and healthy:
             versus(result, row.fault, held, healthy)
-            for name in row.measures:
-                by = _measure(name)
-                measure = f"{row.fault}.{name.removeprefix('-')}"
-                result.samples.add(f"auc_of_measure.{measure}", _auc(held, healthy, by))
-                left_out(result, measure, held, healthy, by)
+            measured(result, row.fault, row, held, healthy)
         graded: dict[str, list[Observation]] = defaultdict(list)
         for one in seen:
             if one.fault == row.fault:
@@ -153,6 +149,14 @@ def versus(result: Result, name: str, bad: Sequence[Observation], good: Sequence
         if recall is not None and false is not None:
             add(f"recall.{name}.{peer}", recall)
             add(f"false_per_1000.{name}.{peer}", 1000 * false)
+
+
+def measured(result: Result, name: str, row: Row, bad: Sequence[Observation], good: Sequence[Observation]) -> None:
+    """What the measures of a fault say by themselves, without what its rule makes of them."""
+    for column in row.measures:
+        by, measure = _measure(column), f"{name}.{column.removeprefix('-')}"
+        result.samples.add(f"auc_of_measure.{measure}", _auc(bad, good, by))
+        left_out(result, measure, bad, good, by)
 
 
 def left_out(
