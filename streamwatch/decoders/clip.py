@@ -18,6 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamwatch.decoders.codec import OPTIONS, UNFILTERED
 from streamwatch.decoders.job import MAX_FRAMES
 from streamwatch.decoders.refusal import said, too_large
 from streamwatch.decoders.remote import Remote
@@ -71,8 +72,9 @@ class Clip:
             context = stream.codec_context
             context.thread_count = 1
             context.thread_type = "NONE"
-            context.options = {"max_pixels": str(self._max_pixels)}
             self.codec = _OURS.get(context.name, context.name)
+            left_out = UNFILTERED if OPTIONS.get(self.codec) is UNFILTERED else {}  # measures are those of a look
+            context.options = {"max_pixels": str(self._max_pixels), **left_out}
             times = _Times(stream)
             index = 0
             for number, packet in _packets(container, stream):

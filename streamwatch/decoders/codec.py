@@ -29,11 +29,13 @@ DECODERS: Final = {
     "h265": "hevc",
     "mjpeg": "mjpeg",
 }  # our name -> FFmpeg's; no other is opened
-# What ships is what the thresholds of pictures are calibrated with: skip_loop_filter=all takes 7 to 24 % less time and
-# moves the sharpness of a noisy picture by 18 %, so it is not here. One thread each: there is a process a core.
+# What ships is what the thresholds of pictures are calibrated with. Without the loop filter the edges of blocks stay:
+# H.264's, 4 x 4 in every intra picture, make a blurred one at a high quantiser look sharp; H.265's, 8 x 8 and softer,
+# do not (docs/quality.md), and its two filters are 5 to 18 % of decoding. One thread each: there is a process a core.
+UNFILTERED: Final = {"skip_loop_filter": "all"}
 OPTIONS: Final[dict[str, dict[str, str]]] = {
     "h264": {},
-    "h265": {},
+    "h265": UNFILTERED,
     "mjpeg": {"err_detect": "explode"},  # FFmpeg paints over a damaged JPEG otherwise, and does not say so
 }
 KEYFRAMES: Final = frozenset({"h264", "h265", "mjpeg"})  # what a look brings; more is the caller's decision
@@ -69,8 +71,17 @@ class Codecs:
         self._allowed = allowed
         self._contexts: dict[str, VideoCodecContext] = {}
 
+    def shown(self, codec: str, data: bytes | memoryview, measured: Picture) -> VideoFrame:
+        """The same access unit as a person is to see it, with all of the codec's filters. `measured` is what `decode`
+        made of it, and is that picture where the codec has none that are left out for measuring. Raises LookError.
+        """
+        if OPTIONS[codec] is not UNFILTERED:
+            return measured.frame
+        self._contexts.pop(codec, None)  # its memory is needed: a worker may take one large picture, not two
+        return self._decoded(opened(codec, self._max_pixels, filtered=True), data).frame
+
     def decode(self, codec: str, data: bytes | memoryview) -> Picture:
-        """The picture in one access unit (Annex B with its parameter sets, or one JPEG).
+        """The picture in one access unit (Annex B with its parameter sets, or one JPEG), as measures are taken of it.
 
         A memoryview is decoded where it is: PADDING has to stand behind it, and nothing of it may change meanwhile.
         Raises LookError: media.unsupported_codec, media.too_large (`max_pixels`), media.broken (damaged, or concealed
@@ -85,6 +96,11 @@ class Codecs:
         if codec == "mjpeg":
             self._check_jpeg(bytes(data))
         context = self._contexts.pop(codec, None) or opened(codec, self._max_pixels)
+        picture = self._decoded(context, data)
+        self._contexts[codec] = context
+        return picture
+
+    def _decoded(self, context: VideoCodecContext, data: bytes | memoryview) -> Picture:
         try:
             frames = context.decode(_packet(data))
             frames += context.decode(None)
@@ -99,7 +115,6 @@ class Codecs:
         picture = _first_whole(frames, context)
         if picture is None:
             raise self._explained(context, "parts of it are missing" if frames else "no picture came of it")
-        self._contexts[codec] = context
         return picture
 
     def _check_size(self, codec: str, unit: bytes) -> None:
@@ -131,12 +146,13 @@ class Codecs:
         return LookError(Reason.MEDIA_BROKEN, f"the decoder refused the keyframe: {said(why)}", step=Step.DECODE)
 
 
-def opened(codec: str, max_pixels: int) -> VideoCodecContext:
-    """A new context for `codec` (a key of DECODERS) with the options that ship."""
+def opened(codec: str, max_pixels: int, *, filtered: bool = False) -> VideoCodecContext:
+    """A new context for `codec` (a key of DECODERS) with the options that ship; `filtered`: and every loop filter."""
     context = cast("VideoCodecContext", CodecContext.create(DECODERS[codec], "r"))
     context.thread_count = 1
     context.thread_type = "NONE"
-    context.options = {"max_pixels": str(max_pixels), **OPTIONS[codec]}
+    chosen = {} if filtered and OPTIONS[codec] is UNFILTERED else OPTIONS[codec]
+    context.options = {"max_pixels": str(max_pixels), **chosen}
     return context
 
 

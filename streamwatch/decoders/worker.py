@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from streamwatch.decoders import jail, slot, snapshot
-from streamwatch.decoders.codec import Codecs
+from streamwatch.decoders.codec import Codecs, Picture
 from streamwatch.decoders.file_worker import answer_file
 from streamwatch.decoders.job import (
     LENGTH,
@@ -80,14 +80,14 @@ def answer(codecs: Codecs, job: SlotJob, data: memoryview) -> DecodeResult:
         decoded = time.perf_counter()
         scored = score(picture.luma, job.previous, job.at_us)
         scored_at = time.perf_counter()
-        small = snapshot.snapshot_of(picture.frame, job.masks) if job.snapshot else None
+        height, width = picture.luma.shape
+        small = _shown(codecs, job, data, picture) if job.snapshot else None
     except LookError as error:
         failure = LookFailure(error.reason, error.step or Step.DECODE, error.detail)
         return DecodeResult(failure=failure, decode_ms=_ms(started))
     except MemoryError:
         failure = LookFailure(Reason.OURS_MEMORY, Step.SCORE, "no memory left to score or to draw the picture")
         return DecodeResult(failure=failure, decode_ms=_ms(started))
-    height, width = picture.luma.shape
     return DecodeResult(
         width=width,
         height=height,
@@ -98,6 +98,15 @@ def answer(codecs: Codecs, job: SlotJob, data: memoryview) -> DecodeResult:
         score_ms=(scored_at - decoded) * 1000,
         snapshot=small,
     )
+
+
+def _shown(codecs: Codecs, job: SlotJob, data: memoryview, measured: Picture) -> bytes | None:
+    """The snapshot; None where the picture cannot be decoded once more for it: it was measured all the same."""
+    try:
+        frame = codecs.shown(job.codec, data, measured)
+    except LookError:
+        return None
+    return snapshot.snapshot_of(frame, job.masks)
 
 
 def warm_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import av
 import numpy as np
 import pytest
 
@@ -11,7 +12,8 @@ from streamwatch.decoders.codec import Codecs
 from streamwatch.decoders.luma import luma_of
 from streamwatch.decoders.still import decode_still
 from streamwatch.errors import LookError, Reason, Step
-from tests.decoders.streams import START, bomb, first_slice, keyframe, keyframe_h265, plane, street
+from streamwatch.quality.sharpness import sharpness
+from tests.decoders.streams import START, blurred, bomb, first_slice, keyframe, keyframe_h265, noisy, plane, street
 from tests.wire import camera_h265
 from tests.wire.jpeg_camera import encode_jpeg
 
@@ -208,3 +210,40 @@ def test_h265_of_random_bytes_gives_a_picture_or_a_reason(codecs: Codecs) -> Non
         with contextlib.suppress(LookError):
             assert codecs.decode("h265", bytes(junk)).luma.size > 0
     assert codecs.decode("h265", data).luma.shape == (256, 320)
+
+
+def plain(codec: str, data: bytes) -> np.ndarray:
+    """The luma as the standard has it: FFmpeg's defaults."""
+    context = av.CodecContext.create({"h265": "hevc"}.get(codec, codec), "r")
+    (frame,) = context.decode(av.Packet(data)) + context.decode(None)
+    return luma_of(frame)
+
+
+def test_h265_is_measured_without_its_loop_filters_and_shown_with_them(codecs: Codecs) -> None:
+    """As the thresholds are calibrated, and as the standard has it; the next one is measured as the one before."""
+    data = keyframe_h265(noisy(street(), 3, 1), qp=40)
+    measured = codecs.decode("h265", data)
+    before = measured.luma.copy()
+    shown = luma_of(codecs.shown("h265", data, measured))
+    assert np.array_equal(shown, plain("h265", data)) and not np.array_equal(before, shown)
+    assert np.abs(before.astype(int) - shown).mean() < 2
+    assert np.array_equal(codecs.decode("h265", data).luma, before)
+
+
+def test_h264_is_measured_as_it_is_shown(codecs: Codecs) -> None:
+    """Without its filter the blocks of a blurred picture would look sharp."""
+    data = keyframe(noisy(street(), 3, 1), qp=40)
+    measured = codecs.decode("h264", data)
+    assert np.array_equal(measured.luma, plain("h264", data))
+    assert codecs.shown("h264", data, measured) is measured.frame
+
+
+def test_a_blurred_picture_is_blurred_however_coarsely_it_was_coded(codecs: Codecs) -> None:
+    """H.264 up to a quantiser of 44, H.265 up to 46: the blocks do not pass for edges."""
+    y = blurred(street(640, 360), 4)
+    for codec, data in (
+        *(("h264", keyframe(y, qp=qp)) for qp in (28, 36, 44)),
+        *(("h265", keyframe_h265(y, qp=qp)) for qp in (28, 38, 46)),
+    ):
+        found = {measure.name: measure.value for measure in sharpness(codecs.decode(codec, data).luma)}
+        assert found["sharpness"] < 0.30 and found["sharpness_coarse"] < 0.28, codec
