@@ -340,6 +340,7 @@ def test_a_natural_folder_is_measured_whole(tmp_path: Path, street: Shot) -> Non
         "false_per_1000",
     }
     wanted |= {"auc.picture_broken", "auc.blur_photographs", "cost_us_720p.score", "frozen.live_looks"}
+    wanted |= {"auc_of_measure.blur_photographs.sharpness"}
     assert wanted <= set(found["figures"])
     assert {"score_over_decode_720p", "cost_share_of_decode_720p"} == set(found["ratios"])
     kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("*.msgpack")}
