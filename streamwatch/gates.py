@@ -70,7 +70,7 @@ class Gate:
         """Gives a place back: to who has waited longest, where somebody does."""
         if key is None:
             return
-        waiting = self._waiting.get(key)
+        waiting = self._waiting.get(key) if self._waiting else None
         while waiting:
             place = next((one for one in waiting if not one.done()), None)
             if place is None:

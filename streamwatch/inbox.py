@@ -66,8 +66,11 @@ class Inbox:
 
     def put(self, look: Look) -> None:
         """One that was expected."""
-        self.looks.append(look)
-        self.unexpect()
+        looks = self.looks
+        looks.append(look)
+        self._asked -= 1
+        if len(looks) == 1 or self._asked == 0 or len(looks) >= FLUSH_LOOKS:  # else there is nothing to do
+            self._came()
 
     def unexpect(self) -> None:
         """One that was expected goes another way."""

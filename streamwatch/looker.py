@@ -219,7 +219,7 @@ class Looker:
         taken = self._clock.monotonic()  # the canaries may take longer than a stall that a look met is remembered
         if any(look.reason is not None for look in looks):
             await self._canaries.fresh(taken)
-        longest = max((look.duration_us for look in looks), default=0) / US
+        longest = max([look.duration_us for look in looks], default=0) / US
         after = self.health(max(begun, taken - longest - FLUSH_S))
         return Report(
             round_id=order.id,

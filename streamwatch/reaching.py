@@ -90,7 +90,17 @@ class Reaching:
 
     def begin(self, order: Round, ticket: Ticket, inbox: Inbox) -> bool:
         """Begins a look that comes to `inbox`; False, and nothing begins, where it is not plain or has to wait."""
-        return (self._held.most > 0 and self._ask_held(order, ticket, inbox)) or self._ask(order, ticket, inbox)
+        if self._held.most == 0:
+            return self._ask(order, ticket, inbox)
+        cameras, clock = self.gates.cameras, self._clock
+        if not cameras.enter(ticket.camera):
+            return False
+        started_us, begun = clock.utc_us(), clock.monotonic()
+        if self._held.ask(ticket, partial(self._held_told, order, ticket, inbox, started_us, begun), begun):
+            inbox.expect()
+            return True
+        cameras.leave(ticket.camera)
+        return self._ask(order, ticket, inbox)
 
     async def look(self, order: Round, ticket: Ticket) -> Look | None:
         """A look that has its places; None, and nothing has begun, where it is not as plain."""
@@ -115,19 +125,6 @@ class Reaching:
 
     # ---- in the connection that is held
 
-    def _ask_held(self, order: Round, ticket: Ticket, inbox: Inbox) -> bool:
-        """Where that brings no answer an ordinary look begins, with what is left of the deadline."""
-        cameras, clock = self.gates.cameras, self._clock
-        if not cameras.enter(ticket.camera):
-            return False
-        started_us, begun = clock.utc_us(), clock.monotonic()
-        told = partial(self._held_told, order, ticket, inbox, started_us, begun)
-        if not self._held.ask(ticket, told, begun):
-            cameras.leave(ticket.camera)
-            return False
-        inbox.expect()
-        return True
-
     def _held_told(
         self,
         order: Round,
@@ -138,6 +135,7 @@ class Reaching:
         held: Held,
         error: LookError | None,
     ) -> None:
+        """Where it brought no answer an ordinary look begins, with what is left of the deadline."""
         self.gates.cameras.leave(ticket.camera)
         try:
             took_s = self._clock.monotonic() - begun

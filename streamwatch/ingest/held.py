@@ -111,7 +111,9 @@ class Held(asyncio.Protocol):
             self._transport.write(out)
         if answered:
             self.answers += 1
-            self._owner.answered(self)
+            if self._owner.asked.pop(self, self) is None and (told := self._told) is not None:
+                self._told = None
+                told(self, None)
 
     def eof_received(self) -> None:
         self._owner.lost(self, LookError(Reason.NET_RESET, "the peer closed the connection"))
@@ -165,7 +167,7 @@ class HeldConnections:
         self._held: OrderedDict[int, Held] = OrderedDict()  # by camera, the longest unused first
         self._at: dict[tuple[str, str], list[Held]] = {}  # by what looks wait for: a host, a recorder
         self._resting: OrderedDict[int, float] = OrderedDict()  # cameras, until when
-        self._asked: dict[Held, None] = {}  # in the order of the questions
+        self.asked: dict[Held, None] = {}  # in the order of the questions; who is answered goes out of it
         self._sweep_at: float | None = None
         self._closed = False
 
@@ -206,9 +208,10 @@ class HeldConnections:
             return False
         self._held.move_to_end(ticket.camera)
         held._told = told
-        held.asked_until = now + min(ANSWER_S, ticket.deadline_ms / 1000 * ANSWER_SHARE)
+        share_s = ticket.deadline_ms / 1000 * ANSWER_SHARE
+        held.asked_until = now + (ANSWER_S if share_s > ANSWER_S else share_s)
         held._transport.write(held._idle.ask())
-        self._asked[held] = None
+        self.asked[held] = None
         if self._sweep_at is None:
             self._sweep_later(now)
         return True
@@ -258,12 +261,6 @@ class HeldConnections:
 
     # ---- what happens to them
 
-    def answered(self, held: Held) -> None:
-        """Its question is answered."""
-        if self._asked.pop(held, held) is None and (told := held._told) is not None:
-            held._told = None
-            told(held, None)
-
     def lost(self, held: Held, error: LookError) -> None:
         """It is of no use any more."""
         if self._held.get(held.camera) is not held:
@@ -275,7 +272,7 @@ class HeldConnections:
 
     def _remove(self, held: Held) -> Held:
         del self._held[held.camera]
-        self._asked.pop(held, None)
+        self.asked.pop(held, None)
         for place in _places(held):
             there = self._at[place]
             there.remove(held)
@@ -300,10 +297,10 @@ class HeldConnections:
         late = self._sweep_at is not None and now > self._sweep_at + SWEEP_S
         self._sweep_at = None
         if not late:
-            for held in list(self._asked):
+            for held in list(self.asked):
                 if now >= held.asked_until:
                     self.lost(held, LookError(Reason.NET_TIMEOUT, "no answer in the connection that was held"))
-        if self._asked:
+        if self.asked:
             self._sweep_later(now)
 
 
