@@ -29,6 +29,7 @@ SCALE = int(os.environ.get("STREAMWATCH_GOAL_SCALE", "1"))
 FULL = SCALE >= 20
 CAMERAS = 40 if FULL else 6
 ROUNDS = 5 if FULL else 1  # of each depth
+TRIES = 5  # until a look timed out: of twelve short ones none may
 STALL_S = 5.0 if FULL else 0.4
 DEADLINE_S = STALL_S * 0.6  # a stall is longer than any look may last
 WINDOW_S = 2.5 * STALL_S
@@ -52,7 +53,7 @@ async def looked_at(tickets: list[Ticket], seed: int) -> tuple[list[Attributed],
         "here",
         pool=DecoderPool(workers=1),
         clock=clock,
-        policy=LookerPolicy(held=CAMERAS // 2),
+        policy=LookerPolicy(held=CAMERAS // 2, connect_s=DEADLINE_S),  # else no look is short enough for `asking`
         guard=Guard(),
         canaries=Canaries((), clock, 60),
         lag=lag,
@@ -101,8 +102,11 @@ def test_r5_a_loop_that_stands_still_shows_no_camera_down(tmp_path: Path) -> Non
                 )
                 for number, row in enumerate(csv.DictReader(file))
             ]
-        seed = random.randrange(2**32)
-        lagging, after = uvloop.run(looked_at(tickets, seed))
+        for _ in range(TRIES):
+            seed = random.randrange(2**32)
+            lagging, after = uvloop.run(looked_at(tickets, seed))
+            if any(one.look.reason is not None for one in lagging):
+                break
 
     told = [opinion for one in lagging for opinion in judge(one, Policy()).opinions]
     failed = [one for one in lagging if one.look.reason is not None]
