@@ -17,7 +17,7 @@ from typing import Final
 
 from streamwatch.model.look import Depth, Look
 from streamwatch.quality import MEASURES
-from streamwatch.verdict import Policy, faults_of
+from streamwatch.verdict import Policy, faults_of, frozen_shares
 
 NORMAL: Final = 60
 WARNING: Final = 40
@@ -66,15 +66,10 @@ def scores_of(look: Look, policy: Policy) -> dict[str, int]:
         return {"picture_broken": 0}
     found: dict[str, int | None] = {"blackout": _blackout(look, policy)}
     if "blackout" not in raised:
-        found |= {"frozen": _frozen(look, policy), "blur": _blur(look, policy)}
+        found |= {"frozen": frozen_score(look, policy), "blur": _blur(look, policy)}
     judged = {name: score for name, score in found.items() if score is not None}
     decoded = look.reason is None and look.depth is Depth.PICTURE and look.measures  # those of a stream need no picture
     return judged | {"picture_broken": TOP} if decoded else judged
-
-
-def frozen_score(same_textured: float, policy: Policy) -> int:
-    """How live it looks that so many textured tiles are equal to those of the look before."""
-    return _scale("same_textured", policy.frozen, policy.frozen_clear, bad_is_high=True).score(same_textured)
 
 
 def _blackout(look: Look, policy: Policy) -> int | None:
@@ -101,9 +96,14 @@ def _blur(look: Look, policy: Policy) -> int | None:
     return max(score, coarse_scale.score(coarse))
 
 
-def _frozen(look: Look, policy: Policy) -> int | None:
-    same = _value(look, "same_textured")
-    return None if same is None else frozen_score(same, policy)
+def frozen_score(look: Look, policy: Policy) -> int | None:
+    """How live it looks: by the textured tiles equal to those of the look before, and by changes of noise alone."""
+    same, tiles, lone = _value(look, "same_textured"), _value(look, "textured_tiles"), _value(look, "lone_changes") or 0
+    if same is None or not tiles:
+        return None
+    scale = _scale("same_textured", *frozen_shares(tiles, policy), bad_is_high=True)
+    noise = _scale("lone_changes", policy.frozen_lone, policy.frozen_lone_clear)
+    return max(scale.score(same), noise.score(lone))
 
 
 def _scale(name: str, raised: float, cleared: float, *, bad_is_high: bool = False) -> Scale:

@@ -13,12 +13,14 @@ from typing import Final
 from streamwatch.model.look import Look, Measurement, State
 from streamwatch.model.standing import FAULT_PREFIX
 from streamwatch.model.verdict import Attributed, Opinion
-from streamwatch.quality.table import SAME_TEXTURED, TEXTURED_TILES
-from streamwatch.scores import WARNING, frozen_score
+from streamwatch.quality.table import LONE_CHANGES, SAME_TEXTURED, TEXTURED_TILES
+from streamwatch.scores import TOP, WARNING, frozen_score
 from streamwatch.verdict import Policy, judge
 
 NEED_TIME: Final = frozenset({"frozen"})
 """The faults that one picture alone cannot show."""
+
+_TELLING: Final = (SAME_TEXTURED, TEXTURED_TILES, LONE_CHANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Together:
 
 
 def together(looks: Sequence[Look], policy: Policy) -> Together:
-    """`looks` in their order, each compared with one before it. Its measures are those of the comparison that decides.
+    """`looks` in their order, each compared with one before it. Its measures are those of the comparison that decides:
+    of those that confirm the fault, or of all where none does, the one that scores lowest.
 
     Frozen where a comparison shows it and as many of the next ones as it needs repeat it. A middling share that is not
     repeated is a warning (40): no fault, and not the score that the share would have by itself.
@@ -43,13 +46,14 @@ def together(looks: Sequence[Look], policy: Policy) -> Together:
         return Together(measures=tuple(measure for measure in named[-1:] if measure is not None))
     opinions = [_frozen(look, policy) for look in compared]
     confirmed = [at for at in range(len(compared)) if _confirmed(opinions, at)]
-    decisive = max((compared[at] for at in confirmed or range(len(compared))), key=lambda look: _same(look) or 0.0)
-    score = frozen_score(_same(decisive) or 0.0, policy)
+    scores = [TOP if (score := frozen_score(look, policy)) is None else score for look in compared]
+    lowest = min(confirmed or range(len(compared)), key=lambda at: (scores[at], -(_same(compared[at]) or 0.0)))
+    decisive, score = compared[lowest], scores[lowest]
     since = opinions[confirmed[0]] if confirmed else None
     return Together(
         faults=("frozen",) if confirmed else (),
         scores=(("frozen", score if confirmed else max(score, WARNING)),),
-        measures=tuple(one for one in decisive.measures if one.name in (SAME_TEXTURED, TEXTURED_TILES)),
+        measures=tuple(one for one in decisive.measures if one.name in _TELLING),
         since_us=since.since_us if since is not None else None,
     )
 

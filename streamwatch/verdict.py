@@ -41,10 +41,17 @@ class Policy:
     blur_coarse: float = 0.28
     blur_coarse_clear: float = 0.31
 
-    # frozen: textured tiles equal to the look before. Live pictures reach 0.11 at worst, repeated ones at constant
-    # quantiser 0.57 to 1; what lies between is either, or a frozen picture behind rate control: cannot be told.
-    frozen: float = 0.50
-    frozen_clear: float = 0.15
+    # frozen: textured tiles equal to the look before, as a share; the fewer there are, the more of them, for chance
+    # counts by tiles: 12 of 300 beyond the share, of 20 all but five. And no noise anywhere: fewer than `frozen_lone`
+    # tiles that changed by themselves. Live scenes with noise of 0.5 to 2 levels, at quantisers up to 38, reach a share
+    # of 0.11 over 60 tiles and more, of 0.73 over 20; of pictures held under a running clock 99 % reach 0.2 and more.
+    # Behind rate control a frozen picture drifts below this and cannot be told.
+    frozen: float = 0.15
+    frozen_clear: float = 0.08
+    frozen_tiles: float = 12.0  # beyond the share
+    frozen_tiles_clear: float = 6.0
+    frozen_lone: float = 2.0  # a clock beside the text bands is one; 99.9 % of held pictures have no more
+    frozen_lone_clear: float = 4.0  # none of 2,760 held pictures had more than three
     frozen_strong: float = 0.90  # over at least `frozen_strong_tiles` tiles: needs no further look
     frozen_strong_tiles: int = 20
 
@@ -273,15 +280,25 @@ def _blur(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa
     return Finding(blurred, policy.confirmations if blurred else 0)
 
 
+def frozen_shares(textured_tiles: float, policy: Policy) -> tuple[float, float]:
+    """The `same_textured` from which a picture of so many textured tiles is frozen, and below which it is not.
+
+    Either may be above 1: so few tiles never say that.
+    """
+    tiles = max(1.0, textured_tiles)
+    return policy.frozen + policy.frozen_tiles / tiles, policy.frozen_clear + policy.frozen_tiles_clear / tiles
+
+
 def _frozen(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa: FBT001 - one of a table of three
-    same = _value(look, "same_textured")
-    if same is None:
+    same, tiles, lone = _value(look, "same_textured"), _value(look, "textured_tiles"), _value(look, "lone_changes") or 0
+    if same is None or not tiles:
         return None
-    if same < policy.frozen_clear:
+    raised, cleared = frozen_shares(tiles, policy)
+    if same < cleared or lone >= policy.frozen_lone_clear:
         return Finding(present=False)
-    if same < policy.frozen and not standing:
+    if not standing and (same < raised or lone >= policy.frozen_lone):
         return None
-    strong = same >= policy.frozen_strong and (_value(look, "textured_tiles") or 0) >= policy.frozen_strong_tiles
+    strong = same >= policy.frozen_strong and tiles >= policy.frozen_strong_tiles and lone < policy.frozen_lone
     confirmations = 0 if strong else policy.weak_frozen_confirmations
     return Finding(present=True, confirmations=confirmations, since_us=look.reference_us)
 

@@ -86,6 +86,7 @@ def test_60_and_more_exactly_where_a_standing_fault_would_clear(measures: dict[s
         ("sharpness", False),
         ("sharpness_coarse", False),
         ("same_textured", True),
+        ("lone_changes", False),
     ],
 )
 @given(data=st.data())
@@ -93,8 +94,10 @@ def test_a_worse_measure_never_scores_higher(name: str, worse_is_more: bool, dat
     """Everything else equal, the score follows the measure and never turns."""
     fixed = {"luma_mean": 20.0, "dark_share": 1.0, "texture": 1.0, "sharpness": 0.1, "sharpness_coarse": 0.1}
     if name not in ("luma_mean", "texture", "dark_share"):
-        fixed |= {"luma_mean": 120.0, "dark_share": 0.0, "texture": 90.0}
-    fault = {"same_textured": "frozen"}.get(name, "blur" if name.startswith("sharp") else "blackout")
+        fixed |= {"luma_mean": 120.0, "dark_share": 0.0, "texture": 90.0, "same_textured": 0.9, "textured_tiles": 90.0}
+    fault = {"same_textured": "frozen", "textured_tiles": "frozen", "lone_changes": "frozen"}.get(
+        name, "blur" if name.startswith("sharp") else "blackout"
+    )
     one, other = sorted([data.draw(values(name)), data.draw(values(name))], reverse=worse_is_more)
     scores = [scores_of(look({**fixed, name: value}), POLICY).get(fault) for value in (one, other)]
 
@@ -103,11 +106,18 @@ def test_a_worse_measure_never_scores_higher(name: str, worse_is_more: bool, dat
 
 
 @pytest.mark.parametrize(
-    ("same", "score"), [(0.0, 100), (0.15, 59), (0.1499, 60), (0.4999, 40), (0.5, 39), (0.75, 20), (1.0, 0)]
+    ("same", "score"), [(0.0, 100), (0.14, 59), (0.1399, 60), (0.2699, 40), (0.27, 39), (0.635, 20), (1.0, 0)]
 )
 def test_the_scale_passes_through_its_thresholds(same: float, score: int) -> None:
     """Worst 0, fault below 40, warning below 60, best 100; the thresholds are on the side that verdict says."""
-    assert frozen_score(same, POLICY) == score
+    assert frozen_score(look({"same_textured": same, "textured_tiles": 100.0}), POLICY) == score
+
+
+@pytest.mark.parametrize(("lone", "score"), [(0.0, 0), (1.0, 20), (2.0, 40), (3.0, 50), (4.0, 60)])
+def test_noise_lifts_the_score_of_a_still_scene(lone: float, score: int) -> None:
+    """All tiles but these were equal: the more of them changed by themselves, the more it lives."""
+    measures = {"same_textured": 1.0, "textured_tiles": 100.0, "lone_changes": lone}
+    assert frozen_score(look(measures), POLICY) == score
 
 
 def test_a_black_picture_has_no_other_scores_and_a_broken_one_only_its_own() -> None:

@@ -218,23 +218,32 @@ def test_blur_asks_both_scales(
 
 
 @pytest.mark.parametrize(
-    ("same", "tiles", "raised", "standing", "confirmations"),
+    ("same", "tiles", "lone", "raised", "standing", "confirmations"),
     [
-        (0.00, 300, UP, UP, 0),
-        (0.14, 300, UP, UP, 0),
-        (0.15, 300, None, DOWN, 1),  # rate control may hide a frozen picture here: cannot be told
-        (0.49, 300, None, DOWN, 1),
-        (0.50, 300, DOWN, DOWN, 1),
-        (0.90, 19, DOWN, DOWN, 1),
-        (0.90, 20, DOWN, DOWN, 0),
-        (None, 3, None, None, 0),
+        (0.00, 300, None, UP, UP, 0),
+        (0.09, 300, 0, UP, UP, 0),
+        (0.11, 300, 0, None, DOWN, 1),  # rate control may hide a frozen picture here: cannot be told
+        (0.18, 300, 0, None, DOWN, 1),
+        (0.20, 300, 0, DOWN, DOWN, 1),
+        (0.20, 60, 0, None, DOWN, 1),  # of fewer tiles more have to be equal
+        (0.36, 60, 0, DOWN, DOWN, 1),
+        (0.73, 19, 0, None, DOWN, 1),  # what a live asphalt road reached behind a coarse quantiser
+        (0.38, 19, 0, UP, UP, 0),
+        (1.00, 13, 0, None, DOWN, 1),  # so few say nothing, whatever they do
+        (0.90, 19, 0, DOWN, DOWN, 1),
+        (0.90, 20, 0, DOWN, DOWN, 0),
+        (0.90, 300, 1, DOWN, DOWN, 0),
+        (0.90, 300, 2, None, DOWN, 1),  # noise here and there, or two more clocks
+        (0.90, 300, 4, UP, UP, 0),  # noise: it lives
+        (None, 3, None, None, None, 0),
     ],
 )
 def test_frozen_by_strength_of_evidence(
-    same: float | None, tiles: float, raised: State | None, standing: State | None, confirmations: int
-) -> None:
+    same: float | None, tiles: float, lone: float | None,
+    raised: State | None, standing: State | None, confirmations: int,
+) -> None:  # fmt: skip
     """Strong evidence needs no further look; it reaches back to the look that was compared with."""
-    seen = look(same_textured=same, textured_tiles=tiles)
+    seen = look(same_textured=same, textured_tiles=tiles, lone_changes=lone)
     for present, expected in (((), raised), (("frozen",), standing)):
         found = opinions(seen, *present)
         opinion = found.get("fault.frozen")

@@ -1,8 +1,12 @@
-"""Stage 5: has the scene stood still since the look before? `same_textured`, `textured_tiles`, and the fingerprint.
+"""Stage 5: has the scene stood still since the look before? `same_textured`, `textured_tiles`, `lone_changes`, and the
+fingerprint.
 
 A live sensor never gives the same 256 pixels twice where there is texture; a frozen picture does, even under a running
 clock (the text bands are left out). Flat tiles (walls, sky) stay equal after coding in live pictures too: not counted.
 A frozen picture sent through an encoder under rate control drifts: two looks cannot tell it from a live still scene.
+
+A coarse quantiser hides the noise of many tiles of a live scene, and a running clock changes many of a frozen one: each
+block is predicted from its neighbours. But what the clock changes hangs together with it, and noise begins anywhere.
 
 The fingerprint is what one look leaves for the next: 7 bits of hash and one bit "textured" for each tile. Two different
 tiles agree by chance once in 128.
@@ -21,13 +25,14 @@ from numpy.typing import NDArray
 from streamwatch.model.look import Measurement
 from streamwatch.quality.plane import Luma, inner, thinned, tiles
 from streamwatch.quality.scratch import Scratch
-from streamwatch.quality.table import SAME_TEXTURED, TEXTURED_TILES
+from streamwatch.quality.table import LONE_CHANGES, SAME_TEXTURED, TEXTURED_TILES
 
 VERSION: Final = 2  # 1 was taken of H.265 behind its loop filters: not one tile of a frozen picture would match it
 TILE: Final = 16  # pixels; a macroblock, so that a skipped block is a whole tile
 MAX_TILES: Final = 1536  # with the header 1,553 bytes: CameraMemory as a whole has 2 KiB
 TEXTURED_RANGE: Final = 8  # grey levels between the darkest and the brightest pixel of a tile
 MIN_TEXTURED: Final = 8  # tiles; fewer are a black or blank picture
+LONE_FROM: Final = 0.05  # `same_textured` from which lone changes are counted; below it nothing is frozen
 MIN_AGE_US: Final = 5_000_000  # some recorders hand out the same stored keyframe for a whole GOP of some seconds
 
 _HEADER: Final = struct.Struct("<BHHHHq")  # version, width, height, tile rows, tile columns, started_us
@@ -114,20 +119,38 @@ def _weights(columns: int) -> NDArray[np.uint64]:
     return np.ascontiguousarray(np.tile(_WEIGHTS, columns))
 
 
-def stillness(now: Fingerprint, before: Fingerprint | None) -> tuple[Measurement, Measurement]:
-    """`same_textured` (0-1) against the look before, and `textured_tiles` (0-1536) of this picture.
+def stillness(now: Fingerprint, before: Fingerprint | None) -> tuple[Measurement, ...]:
+    """`same_textured` (0-1) against the look before, `textured_tiles` (0-1536) of this picture, and `lone_changes`
+    (0-1536) where the first is 0.05 or more.
 
     `same_textured` is invalid, why="no_detail", for a picture with fewer than 8 textured tiles; why="no_reference"
     without a fingerprint of the same size; why="too_soon" where the look before began less than 5 s earlier.
     """
     textured = now.tiles >= 0x80
-    count = int(textured.sum())
+    count = int(np.count_nonzero(textured))
     tiles = Measurement(TEXTURED_TILES, float(count))
     why = _cannot(now, before, count)
     if why is not None or before is None:
         return Measurement(SAME_TEXTURED, 0.0, valid=False, why=why), tiles
-    same = int((textured & (now.tiles == before.tiles)).sum())
-    return Measurement(SAME_TEXTURED, same / count), tiles
+    equal = now.tiles == before.tiles
+    share = int(np.count_nonzero(textured & equal)) / count
+    same = Measurement(SAME_TEXTURED, share)
+    return (same, tiles) if share < LONE_FROM else (same, tiles, Measurement(LONE_CHANGES, float(_lone(~equal))))
+
+
+def _lone(changed: NDArray[np.bool_]) -> int:
+    """The changed tiles that no change in a tile before them explains.
+
+    Blocks are predicted from those to the left, above and, in H.265, below to the left (ITU-T H.264 8.3, H.265
+    8.4.4.2.2): one that changes though none of these did was given other pixels. Above the first row lies the text.
+    """
+    rows, columns = changed.shape
+    around = np.zeros((rows + 2, columns + 2), np.bool_)
+    around[0] = True
+    around[1:-1, 1:-1] = changed
+    left = around[:-2, :-2] | around[1:-1, :-2] | around[2:, :-2]
+    explained = left | around[:-2, 1:-1] | around[:-2, 2:]
+    return int(np.count_nonzero(changed & ~explained))
 
 
 def _cannot(now: Fingerprint, before: Fingerprint | None, textured: int) -> str | None:

@@ -26,6 +26,7 @@ SHARPNESS: Final = "sharpness"
 SHARPNESS_COARSE: Final = "sharpness_coarse"
 SAME_TEXTURED: Final = "same_textured"
 TEXTURED_TILES: Final = "textured_tiles"
+LONE_CHANGES: Final = "lone_changes"
 
 _OWN = "our own; calibrated on natural pictures"
 
@@ -54,5 +55,13 @@ MEASURES: Final[dict[str, Measure]] = {
         ),
         Measure(SAME_TEXTURED, "share", 0, 1, "textured tiles exactly equal to those of the look before", _OWN),
         Measure(TEXTURED_TILES, "tiles", 0, 1536, "16x16 tiles with a range of 8 grey levels or more", _OWN),
+        Measure(
+            LONE_CHANGES,
+            "tiles",
+            0,
+            1536,
+            "tiles that changed since the look before though none that they are predicted from did: noise, not a clock",
+            "order of intra prediction, ITU-T H.264 8.3",
+        ),
     )
 }

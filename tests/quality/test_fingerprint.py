@@ -15,7 +15,7 @@ MINUTE = 60_000_000
 
 
 def same(first: np.ndarray, second: np.ndarray, apart_us: int = MINUTE) -> tuple[float, str | None]:
-    found, _tiles = stillness(take(second, apart_us), unpack(take(first, 0).pack()))
+    found, *_ = stillness(take(second, apart_us), unpack(take(first, 0).pack()))
     return found.value, found.why
 
 
@@ -57,6 +57,38 @@ def test_share_agrees_with_a_comparison_of_all_pixels(share: float) -> None:
             if rng.random() < share:
                 second[row + rng.integers(16), column + rng.integers(16)] ^= 1
     assert same(first, second)[0] == pytest.approx(oracle(first, second), abs=0.03)
+
+
+@st.composite
+def marks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Two fingerprints' tiles, most of them equal; some of them textured."""
+    shape = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    cells = shape[0] * shape[1]
+    before = np.array(draw(st.lists(st.integers(0, 127), min_size=cells, max_size=cells)), np.uint8).reshape(shape)
+    changed = np.array(draw(st.lists(st.booleans(), min_size=cells, max_size=cells)), np.uint8).reshape(shape)
+    return before | 0x80, (before ^ changed) | 0x80
+
+
+@given(marks())
+def test_lone_changes_agree_with_a_walk_over_all_tiles(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Changed, and none of the tiles to the left, above and below to the left; the first row may follow the clock."""
+    before, now = pair
+    rows, columns = before.shape
+    different = before != now
+
+    def explained(row: int, column: int) -> bool:
+        around = ((row - 1, -1), (row, -1), (row + 1, -1), (row - 1, 0), (row - 1, 1))
+        inside = ((y, column + x) for y, x in around if 0 <= y < rows and 0 <= column + x < columns)
+        return row == 0 or any(different[y, x] for y, x in inside)
+
+    expected = sum(bool(different[y, x]) and not explained(y, x) for y in range(rows) for x in range(columns))
+    size = (columns * 16, rows * 16)
+    found = stillness(Fingerprint(*size, MINUTE, now), Fingerprint(*size, 0, before))
+    values = {one.name: one.value for one in found if one.valid}
+    if values.get("same_textured", 0) >= fingerprint.LONE_FROM:
+        assert values["lone_changes"] == expected
+    else:
+        assert "lone_changes" not in values
 
 
 def test_flat_tiles_do_not_count() -> None:
