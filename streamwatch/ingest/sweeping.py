@@ -107,14 +107,19 @@ class _Group:
             if seat.paused or seat.transport.is_closing():  # whose file is closed, and may be another's soon
                 continue
             try:
-                size = readv(seat.fd, buffers)
-            except BlockingIOError:
-                continue
-            except OSError:
-                seat.lost()
-                continue
-            if size:  # else the device has closed, which the transport tells
-                seat.take(size)
+                try:
+                    size = readv(seat.fd, buffers)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    seat.lost()
+                    continue
+                if size:  # else the device has closed, which the transport tells
+                    seat.take(size)
+            except Exception as error:  # noqa: BLE001 - told, and as where its transport reads it ends that session only
+                told = {"message": "a session that is read in turns", "exception": error, "transport": seat.transport}
+                self._loop.call_exception_handler(told)
+                seat.transport.abort()
 
 
 def _wake_at(of: socket.socket, size: int) -> bool:

@@ -222,3 +222,36 @@ async def test_sessions_are_read_in_groups(monkeypatch: pytest.MonkeyPatch) -> N
             device.sendall(b"x")
             await until(lambda found=found: found.taken == b"x")  # type: ignore[misc]
     assert not sweep._groups
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("how", ["reads", "loses"])
+def test_a_defect_of_ours_ends_its_own_session_and_no_turn(
+    loop: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its transport reads: the loop is told, the connection ends, and who sits behind it is read."""
+    monkeypatch.setattr(sweeping, "PERIOD_S", 0.01)
+    told: list[str] = []
+
+    def breaks(*_: int) -> None:
+        raise RuntimeError("a mistake")
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: told.append(repr(said.get("exception"))))
+        sweep = Sweep()
+        async with session(None) as (found, device), session(None) as (other, other_device):
+            found.seat = sweep.join(found.transport, breaks, breaks)
+            other.seat = sweep.join(other.transport, other.buffer_updated, other.end)
+            if how == "reads":
+                device.sendall(b"odd")
+            else:
+                found.transport.pause_reading()
+                device.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                device.close()
+            await until(lambda: bool(told))
+            other_device.sendall(b"more")
+            await until(lambda: other.taken == b"more" and bool(found.lost))
+        assert told == ["RuntimeError('a mistake')"]
+        assert not sweep._groups
+
+    run(loop, work())
