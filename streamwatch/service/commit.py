@@ -11,7 +11,7 @@ import structlog
 
 from streamwatch.clock import Clock
 from streamwatch.service.absorb import Absorbed
-from streamwatch.service.holding import COMPANY_S, Holding, RoundKey, key_of
+from streamwatch.service.holding import COMPANY_S, Holding, RoundKey, check, key_of
 from streamwatch.store.handles import StoreError, Writer, is_passing
 from streamwatch.store.timeline import Batch, RoundLook, write_batch
 
@@ -30,12 +30,12 @@ class Committer:
         self.error: str | None = None
 
     async def commit(self, absorbed: Absorbed, now_us: int) -> None:
-        """Returns when all of it is on disk but the lines of rounds that go on (`holding.py`).
+        """Returns when all of it is on disk but its lines, which are held from then on (`holding.py`).
 
         Raises what no waiting can mend: rows that the store refuses. Lines that are refused cost neither what was
         absorbed, which may be of another round, nor each other: they are dropped, and the log says which.
         """
-        self._holding.add(absorbed.lines, absorbed.ended, now_us)
+        check(absorbed.lines)
         lines = self._holding.ripe(now_us)
         try:
             await self._written(batch_of(absorbed, lines, now_us), lines)
@@ -44,6 +44,7 @@ class Committer:
                 raise
             await self._write_apart(lines, now_us)
             await self._write(batch_of(absorbed, (), now_us))
+        self._holding.add(absorbed.lines, absorbed.ended, now_us)
 
     async def write_held(self, now_us: int, *, everything: bool = False) -> None:
         """Writes the lines that waited long enough, or all of them; drops those that the store refuses."""

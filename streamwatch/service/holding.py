@@ -1,7 +1,8 @@
 """Round lines wait for their round to end, and a moment for others that end: a village's row is written once a round,
 not once a Report, and many of them in one transaction. Pure.
 
-Only the lines wait. What a look changed (standings, segments, its own row) is in the commit of its Report. A crash so
+Only the lines wait. What a look changed (standings, segments, its own row) is in the commit of its Report, and a line
+is held from that commit on: "as before" on disk without the change before it would move the wrong state on. A crash so
 forgets that a camera was seen as before for the last HOLD_S at most; an orderly end writes them.
 """
 
@@ -27,6 +28,12 @@ class RoundKey(NamedTuple):
     vantage: str
 
 
+def check(lines: Iterable[RoundLook]) -> None:
+    """Raises ValueError for a line that no row can hold: it would spoil the commits of other rounds later."""
+    for line in lines:
+        half_s_of(line.due_us, line.camera, line.started_us)
+
+
 def key_of(line: RoundLook) -> RoundKey:
     """Which round that line is of."""
     return RoundKey(line.village, line.depth.value, line.vantage)
@@ -45,18 +52,15 @@ class Holding:
         return self._looks
 
     def add(self, lines: Iterable[RoundLook], ended: Iterable[RoundKey], now_us: int) -> None:
-        """Takes lines in; `ended` are rounds that brought their last Report. Raises ValueError, and takes nothing, for
-        a line that no row can hold."""
-        lines = list(lines)
-        for line in lines:
-            half_s_of(line.due_us, line.camera, line.started_us)
+        """Takes in lines that `check` let pass, of Reports that are committed; `ended` are rounds that brought their
+        last one."""
         self.take_back(lines, now_us)
         for key in ended:
             if key in self._held:
                 self._ended_us.setdefault(key, now_us)
 
     def take_back(self, lines: Iterable[RoundLook], now_us: int) -> None:
-        """Holds lines that came out of `ripe`, or were looked at by `add`, and are not written."""
+        """Holds lines that came out of `ripe` and are not written."""
         for line in lines:
             key = key_of(line)
             held = self._held.get(key)
@@ -72,9 +76,10 @@ class Holding:
             keys = [*self._held]
         else:
             late_us = now_us - int(HOLD_S * US)
-            keys = [key for key, since_us in self._since_us.items() if since_us <= late_us]
+            # held since a moment that is still to come: the clock was set back, and would be waited for
+            keys = [key for key, since_us in self._since_us.items() if not late_us < since_us <= now_us]
             if keys or (self._ended_us and min(self._ended_us.values()) <= now_us - int(COMPANY_S * US)):
-                keys += [key for key in self._ended_us if self._since_us[key] > late_us]
+                keys += [key for key in self._ended_us if late_us < self._since_us[key] <= now_us]
         found: list[RoundLook] = []
         for key in keys:
             found += self._held.pop(key)

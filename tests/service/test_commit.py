@@ -22,6 +22,7 @@ from streamwatch.store.engine import default_url, open_writer
 from streamwatch.store.handles import StoreError, Writer
 from streamwatch.store.migrate import upgrade
 from streamwatch.store.rounds import Mark, PackedHour
+from streamwatch.store.timeline import load_standings
 
 US = 1_000_000
 DUE = 1_800_000_000 * US
@@ -81,6 +82,8 @@ async def test_held_lines_that_are_refused_cost_no_report(writer: Writer) -> Non
         await committer.commit(changed(1), LATER)
 
     assert await standings(writer) == [1]
+    assert (await packed(writer)).keys() == {2}
+    await committer.write_held(LATER, everything=True)
     assert (await packed(writer)).keys() == {1, 2}
     assert [entry["village"] for entry in logs if entry["event"] == "store.lines_refused"] == [NOWHERE]
 
@@ -124,3 +127,25 @@ async def test_a_commit_that_is_broken_off_leaves_its_lines_for_the_last_one(wri
     await committer.write_held(LATER, everything=True)
 
     assert (await packed(writer)).keys() == {2}
+
+
+async def test_no_line_is_written_before_what_its_report_changed(writer: Writer) -> None:
+    """A camera came back, and was seen so again; the commit of both is broken off. Its lines, on disk without it, would
+    have the camera down until the second look, which found it up: the last look known is the one that was committed."""
+    committer = Committer(writer)
+    await committer.commit(changed(1), DUE)
+    back = seen(1)
+    back.standings[1, REACH] = Standing(1, REACH, State.UP, None, None, DUE + US, DUE + 2 * US)
+    back.lines = [back.lines[0]._replace(started_us=DUE + 2 * US)]
+    async with writer.begin():
+        writing = asyncio.create_task(committer.commit(back, DUE + 2 * US))
+        held = asyncio.create_task(committer.write_held(LATER, everything=True))
+        await asyncio.sleep(0.05)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    await held
+    await committer.write_held(LATER, everything=True)
+
+    async with writer.connect() as conn:
+        (found,) = await load_standings(conn)
+    assert (found.state, found.last_us) == (State.DOWN, DUE + US)
