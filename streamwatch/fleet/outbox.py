@@ -4,11 +4,13 @@ write would wake the service by itself."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from streamwatch.fleet.local import Channel
 
 JOIN_S: Final = 0.25  # nobody notices the delay; what must not wait is told so
+LAST_S: Final = 1.0  # who ends waits no longer for the other end, which may have ended before, or wait for a store
 MAX_JOINED_BYTES: Final = 2**20  # of the encoded values that wait; past it they leave at once, and `send` waits
 
 
@@ -55,12 +57,21 @@ class Outbox:
                 self._gone = error
                 raise
 
+    async def aclose(self) -> None:
+        """Sends all that waits, if the other end takes it within LAST_S; what it does not take is lost."""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(LAST_S):
+                await self.flush()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
     def _due(self) -> None:
         self._timer = None
-        self._task = self._loop.create_task(self._flushed())
+        if self._task is None or self._task.done():  # else it goes on with what came while the other end was behind
+            self._task = self._loop.create_task(self._flushed())
 
     async def _flushed(self) -> None:
-        try:
-            await self.flush()
-        except ConnectionError:
-            return  # the next `send` tells it
+        with contextlib.suppress(ConnectionError):  # the next `send` tells it
+            while self._waiting:
+                await self.flush()

@@ -88,8 +88,7 @@ async def serve(channel: Channel, settings: Settings, vantage: str, clock: Clock
         for task in (*rounds, *background):
             task.cancel()
         await asyncio.gather(*rounds, *background, return_exceptions=True)
-        with contextlib.suppress(ConnectionError):
-            await outbox.flush()
+        await outbox.aclose()
         looker.close()
         await looker.end_watching()
         await pool.aclose()

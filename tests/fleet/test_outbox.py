@@ -107,3 +107,46 @@ async def test_values_are_whole_at_the_other_end_of_a_socket_and_of_a_queue() ->
         assert [await far.receive() for _ in values] == values
         await sending
         await near.aclose()
+
+
+async def test_an_end_does_not_wait_for_one_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service reads no more, its queue is full, a write is under way: the looker ends all the same, and its task."""
+    monkeypatch.setattr(outbox_module, "LAST_S", 0.05)
+    full: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+    full.put_nowait(b"before")
+    out = Outbox(QueueChannel(full, asyncio.Queue()))
+    others = asyncio.all_tasks()
+    await out.send(b"a")
+    await until(lambda: asyncio.all_tasks() - others)
+    await out.send(b"b")
+    async with asyncio.timeout(10):
+        await out.aclose()
+
+    assert asyncio.all_tasks() == others
+
+
+async def test_an_end_tells_what_waited() -> None:
+    """The other end still takes it: nothing is lost by ending within the moment for which values wait."""
+    channel = Counted()
+    out = Outbox(channel)
+    await out.send(b"a")
+    await out.aclose()
+
+    assert channel.given == [(b"a",)]
+
+
+async def test_what_comes_while_the_other_end_is_behind_leaves_when_it_goes_on() -> None:
+    """Values that came during a write that waited follow it, in order, without another `send`."""
+    full: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+    full.put_nowait(b"before")
+    out = Outbox(QueueChannel(full, asyncio.Queue()))
+    others = asyncio.all_tasks()
+    await out.send(b"a")
+    await until(lambda: asyncio.all_tasks() - others)
+    for value in (b"b", b"c"):
+        await out.send(value)
+        await asyncio.sleep(2 * outbox_module.JOIN_S)
+    assert len(asyncio.all_tasks() - others) == 1
+
+    async with asyncio.timeout(10):
+        assert [await full.get() for _ in range(4)] == [b"before", b"a", b"b", b"c"]
