@@ -110,7 +110,7 @@ async def test_values_are_whole_at_the_other_end_of_a_socket_and_of_a_queue() ->
 
 
 async def test_an_end_does_not_wait_for_one_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service reads no more, its queue is full, a write is under way: the looker ends all the same, and its task."""
+    """The service reads no more, its queue is full, a write is under way: the looker and its task end all the same."""
     monkeypatch.setattr(outbox_module, "LAST_S", 0.05)
     full: asyncio.Queue[bytes | None] = asyncio.Queue(1)
     full.put_nowait(b"before")
