@@ -284,7 +284,7 @@ class Planner:
                 unit.turns = turns_of(unit.reach, self.policy, self._at_recorder)
             tickets, every = unit.reach, self.capacity.thinning.reach_every
             if every > 1:
-                turn = due_us // int(self.policy.reach_s * US)
+                turn = _reach_turn(key, due_us, int(self.policy.reach_s * US))
                 tickets = tuple(ticket for ticket in tickets if (turn + ticket.camera) % every == 0)
             if not tickets:
                 continue
@@ -354,3 +354,14 @@ class Planner:
 def _capacity(policy: Policy) -> Capacity:
     between = policy.reach_s is not None and policy.depth is not Depth.REACH
     return Capacity(policy.depth, policy.interval_s, between=between)
+
+
+def _reach_turn(key: tuple[int, int], due_us: int, pause_us: int) -> int:
+    """The number of a unit's reach round: those that are sent are counted through, the same after every restart.
+
+    Counting pauses would leave out numbers where the patrol comes, and with them always the same cameras.
+    """
+    interval_us = key[1] * US
+    intervals, since_us = divmod(due_us - phase_us(*key), interval_us)
+    between = (interval_us - pause_us // 2) // pause_us  # `_has_room`
+    return intervals * between + since_us // pause_us

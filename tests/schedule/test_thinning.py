@@ -15,7 +15,7 @@ from streamwatch.errors import Reason, Step
 from streamwatch.model.look import Depth, Look, StreamKind
 from streamwatch.model.report import Health, Report, Round
 from streamwatch.schedule import US, Planner, Policy
-from streamwatch.schedule.capacity import LADDERS, WHOLE, Thinning, ladder_of
+from streamwatch.schedule.capacity import LADDERS, REACH_STEPS, WHOLE, Thinning, ladder_of
 from streamwatch.schedule.outstanding import LINE_TURN_S, TELL_S
 from streamwatch.schedule.tickets import offset_ms
 from tests.schedule.test_planner import NOW, inventory, planner, run
@@ -258,6 +258,27 @@ def test_reach_rounds_are_the_last_to_thin_out() -> None:
 
     assert ladder_of(Depth.PICTURE, between=False) == LADDERS[Depth.PICTURE]
     assert planner(Policy(depth=Depth.REACH, reach_s=60.0)).capacity.exhausted
+
+
+@pytest.mark.parametrize(("interval_s", "reach_s"), [(120, 60.0), (300, 60.0), (180, 60.0), (300, 75.0), (300, 37.5)])
+@pytest.mark.parametrize("every", REACH_STEPS)
+def test_thinned_reach_rounds_pass_over_nobody(interval_s: int, reach_s: float, every: int) -> None:
+    """Whatever the intervals have in common: of so many rounds of a village each camera has one."""
+    plan = planner(Policy(interval_s=interval_s, reach_s=reach_s))
+    plan.load(inventory(1, 24, interval_s), NOW)
+    begin_us = thinned(plan, Thinning(12, 6, every), NOW)
+    plan.capacity._ends_us = 2**62  # it stays as it is
+    run(plan, begin_us, begin_us + (interval_s + 1) * US, US)
+    begin_us += (interval_s + 1) * US
+
+    looks = Counter[int]()
+    for now_us in range(begin_us, begin_us + 12 * interval_s * US, US):
+        for order in plan.due(now_us):
+            if ":every " in order.id:
+                looks.update(ticket.camera for ticket in order.tickets)
+    between = 12 * int(interval_s / reach_s - 0.5)  # the last half of a pause before the patrol's needs none
+    assert set(looks.values()) <= {between // every, -(-between // every)}
+    assert len(looks) == 24
 
 
 def test_reach_looks_are_late_by_their_own_pause() -> None:
