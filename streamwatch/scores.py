@@ -102,8 +102,8 @@ def frozen_score(look: Look, policy: Policy) -> int | None:
     if same is None or not tiles:
         return None
     scale = _scale("same_textured", *frozen_shares(tiles, policy), bad_is_high=True)
-    noise = _scale("lone_changes", policy.frozen_lone, policy.frozen_lone_clear)
-    return max(scale.score(same), noise.score(lone))
+    score = scale.score(same)
+    return score if lone < policy.frozen_lone else max(score, WARNING)
 
 
 def _scale(name: str, raised: float, cleared: float, *, bad_is_high: bool = False) -> Scale:

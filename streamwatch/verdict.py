@@ -50,8 +50,8 @@ class Policy:
     frozen_clear: float = 0.08
     frozen_tiles: float = 12.0  # beyond the share
     frozen_tiles_clear: float = 6.0
-    frozen_lone: float = 2.0  # a clock beside the text bands is one; 99.9 % of held pictures have no more
-    frozen_lone_clear: float = 4.0  # none of 2,760 held pictures had more than three
+    frozen_lone: float = 2.0  # a clock beside the text bands is one; 99.9 % of held pictures have no more. Rate
+    # control that takes another quantiser changes tiles by itself too, so many of them are no proof of life.
     frozen_strong: float = 0.90  # over at least `frozen_strong_tiles` tiles: needs no further look
     frozen_strong_tiles: int = 20
 
@@ -294,7 +294,7 @@ def _frozen(look: Look, policy: Policy, standing: bool) -> Finding | None:  # no
     if same is None or not tiles:
         return None
     raised, cleared = frozen_shares(tiles, policy)
-    if same < cleared or lone >= policy.frozen_lone_clear:
+    if same < cleared:
         return Finding(present=False)
     if not standing and (same < raised or lone >= policy.frozen_lone):
         return None

@@ -113,9 +113,9 @@ def test_the_scale_passes_through_its_thresholds(same: float, score: int) -> Non
     assert frozen_score(look({"same_textured": same, "textured_tiles": 100.0}), POLICY) == score
 
 
-@pytest.mark.parametrize(("lone", "score"), [(0.0, 0), (1.0, 20), (2.0, 40), (3.0, 50), (4.0, 60)])
-def test_noise_lifts_the_score_of_a_still_scene(lone: float, score: int) -> None:
-    """All tiles but these were equal: the more of them changed by themselves, the more it lives."""
+@pytest.mark.parametrize(("lone", "score"), [(0.0, 0), (1.0, 0), (2.0, 40), (40.0, 40)])
+def test_noise_makes_a_still_scene_a_warning_at_worst(lone: float, score: int) -> None:
+    """Nothing begins where tiles changed by themselves, and nothing ends."""
     measures = {"same_textured": 1.0, "textured_tiles": 100.0, "lone_changes": lone}
     assert frozen_score(look(measures), POLICY) == score
 

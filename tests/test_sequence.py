@@ -70,10 +70,10 @@ def test_a_middling_share_must_be_repeated() -> None:
 
 def test_a_share_that_noise_contradicts_does_not_decide() -> None:
     """The comparison that scores lowest is shown, not the one with most equal tiles."""
-    found = together(clip(None, 0.2, 0.6, lone=(0, 0, 9)), POLICY)
+    found = together(clip(None, 0.3, 0.6, lone=(0, 0, 9)), POLICY)
 
-    assert (found.faults, dict(found.scores)) == ((), {"frozen": 50})
-    assert [one.value for one in found.measures] == [0.2, 100, 0]
+    assert (found.faults, dict(found.scores)) == ((), {"frozen": 40})
+    assert [one.value for one in found.measures] == [0.3, 100, 0]
 
 
 def test_few_tiles_make_no_strong_comparison() -> None:

@@ -234,7 +234,7 @@ def test_blur_asks_both_scales(
         (0.90, 20, 0, DOWN, DOWN, 0),
         (0.90, 300, 1, DOWN, DOWN, 0),
         (0.90, 300, 2, None, DOWN, 1),  # noise here and there, or two more clocks
-        (0.90, 300, 4, UP, UP, 0),  # noise: it lives
+        (0.90, 300, 40, None, DOWN, 1),  # or rate control that took another quantiser: no proof of life
         (None, 3, None, None, None, 0),
     ],
 )
