@@ -28,7 +28,6 @@ from streamwatch.wire.idle import MAX_PASSING, plain_answer, server_of
 
 AT_ONCE: Final = 64  # questions that go on in one turn of the loop, 2 ms of work; the others in the next
 GRAIN_S: Final = 0.001  # of the loop's timers: one may be so early
-ALL: Final = -1  # as many as epoll tells of
 _READS, _FAILED = select.EPOLLIN, select.EPOLLERR | select.EPOLLHUP
 _READS_OR_FAILED = _READS | _FAILED
 _CHANGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
@@ -230,13 +229,15 @@ class Asking:
 
     def _wake_at(self, begun_at: float) -> None:
         assert self._loop is not None
+        if self._timer is not None:  # of one that was asked by who was just told
+            self._timer.cancel()
         left_s = begun_at + self._within_s - self.monotonic()
         self._timer = self._loop.call_later(max(GRAIN_S, left_s), self._wake)
 
     def _wake(self) -> None:
         """Gives up those that waited long enough; one timer is for all. What came is read before: we may be late."""
         self._timer = None
-        self._ready(ALL)
+        self._ready(max(AT_ONCE, len(self._open)))  # by itself epoll tells of 1,023
         now = self.monotonic()
         for question in self.open:
             if now < question.begun_at + self._within_s:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import uvloop
@@ -262,6 +265,64 @@ async def test_where_there_is_nowhere_to_go_that_is_told_once(defect: Exception 
     assert [getattr(told, "step", told) for told in one.told] == ["connect", *([defect] if defect else [])]
     assert len(asking) == 0
     asking.close()
+
+
+class Chained(Heard):
+    """Asks another one as soon as it has heard."""
+
+    asking: Asking
+    following: Heard
+
+    def _hear(self, what: object) -> None:
+        super()._hear(what)
+        self.asking.ask(self.following)
+
+
+async def test_one_timer_is_enough_whoever_asks_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the next question is asked by one that was just given up: else timers grow more with each."""
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+    later = loop.call_later
+
+    def counted(*given: Any) -> asyncio.TimerHandle:
+        timers.append(later(*given))
+        return timers[-1]
+
+    asking = Asking(SystemClock(), 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = Address(*silent.getsockname(), socket.AF_INET)
+        one, last, following = Chained(address), Heard(address), Heard(address)
+        one.asking, one.following = asking, following
+        one.begun_at -= 1.0
+        last.begun_at = following.begun_at = one.begun_at + 60.0
+        monkeypatch.setattr(loop, "call_later", counted)
+        asking.ask(one)
+        asking.ask(last)
+        await until(lambda: bool(one.told))
+        monkeypatch.undo()
+        pending = [timer for timer in timers if not timer.cancelled() and timer.when() > loop.time() + 30]
+        asking.close()
+    assert len(pending) == 1
+    assert pending[0].cancelled()
+
+
+def test_a_loop_that_was_late_blames_no_camera_however_many_were_asked() -> None:
+    """All connections are up before anybody is given up: epoll tells of a thousand at once."""
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 2_000
+
+    async def work() -> None:
+        asking = Asking(SystemClock(), 0.1)
+        with socket.create_server(("127.0.0.1", 0), backlog=2_000) as silent:
+            address = Address(*silent.getsockname(), socket.AF_INET)
+            asked = [Heard(address) for _ in range(1_100)]
+            for one in asked:
+                asking.ask(one)
+            time.sleep(0.1)
+            await until(lambda: all(one.told for one in asked))
+        assert {str(told) for one in asked for told in one.told} <= {"None"}
+        asking.close()
+
+    uvloop.run(work())
 
 
 def test_the_hostile_corpus_comes_to_the_same() -> None:
