@@ -15,6 +15,9 @@ from streamwatch.wire.rtsp import Closed, Request, Response, RtspParser, protoco
 from streamwatch.wire.words import MAX_SERVER_NAME
 
 MAX_PASSING: Final = 1024  # bytes of an answer that is read in passing; most have 100 to 300
+# Bytes that are not read in passing, between two questions: the longest answer with its body, and as much again for
+# what a device asks and says besides. A parser of its own would read line ends and foreign packets for ever.
+MAX_BETWEEN: Final = 2**18
 _LINE = rb"(?:(?![Cc](?:[Ss][Ee][Qq]|[Oo][Nn][Tt][Ee][Nn][Tt]-[Ll]))[A-Za-z-]{1,64}+:[^\x00-\x1f]*+\r\n)*+"
 _PLAIN = re.compile(
     rb"RTSP/1\.0 [2-6][0-9][0-9](?: [^\x00-\x1f]*+)?\r\n"
@@ -49,7 +52,7 @@ def server_of(answer: bytes) -> str | None:
 class Idle:
     """The questions of one connection, one at a time. `sequence` is the latest CSeq that was used in it."""
 
-    __slots__ = ("_asked", "_head", "_like", "_parser", "_served", "_strays", "_tail", "sequence")
+    __slots__ = ("_asked", "_between", "_head", "_like", "_parser", "_served", "_strays", "_tail", "sequence")
 
     def __init__(self, url: str, user_agent: str, sequence: int = 0, *, session: str | None = None) -> None:
         self.sequence = sequence
@@ -59,12 +62,12 @@ class Idle:
         self._asked = False
         self._like: tuple[bytes, bytes] | None = None  # the latest plain answer, before and behind its number
         self._parser: RtspParser | None = None  # while something odd is being read
-        self._served = self._strays = 0  # since the latest question: a connection is held for days
+        self._served = self._strays = self._between = 0  # since the latest question: a connection is held for days
 
     def ask(self) -> bytes:
         """A question to send. The one before needs no answer any more."""
         self._asked = True
-        self._served = self._strays = 0
+        self._served = self._strays = self._between = 0
         self.sequence += 1
         return b"%b%d%b" % (self._head, self.sequence, self._tail)
 
@@ -89,6 +92,9 @@ class Idle:
         return True
 
     def _read(self, data: bytes) -> tuple[bool, bytes]:
+        self._between += len(data)
+        if self._between > MAX_BETWEEN:
+            raise protocol_error(f"more than {MAX_BETWEEN} bytes that nobody asked for")
         parser = self._parser = self._parser or RtspParser()
         parser.receive(data)
         out: list[bytes] = []

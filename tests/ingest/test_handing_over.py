@@ -15,7 +15,7 @@ from streamwatch.model.look import Depth
 from streamwatch.net.address import Guard
 from streamwatch.wire.conversation import Ask
 from streamwatch.wire.exchange import MAX_SERVER_REQUESTS, MAX_STRAY_REPLIES
-from streamwatch.wire.idle import Idle
+from streamwatch.wire.idle import MAX_BETWEEN, Idle
 from streamwatch.wire.rtsp import Closed, Event, Interleaved, Response
 from tests.ingest.test_session import device
 from tests.wire.camera import encode, packetise, reply, script
@@ -196,3 +196,23 @@ def test_a_device_may_ask_in_an_idle_connection_for_days() -> None:
             assert idle.receive(asks)[1].startswith(b"RTSP/1.0 200")
     with pytest.raises(LookError, match="requests from the device"):
         idle.receive(asks)
+
+
+@pytest.mark.parametrize("what", [b"\r\n" * 512, b"$\x05\x04\x00" + bytes(1024)])
+def test_who_sends_on_and_on_in_an_idle_connection_is_not_listened_to(what: bytes) -> None:
+    """Line ends and packets of no channel are no message: nothing else counted them, and each was read to its end."""
+    idle = Idle("rtsp://h/a", "streamwatch")
+    for _ in range(3):
+        idle.ask()
+        for _ in range(MAX_BETWEEN // len(what)):
+            assert idle.receive(what) == (False, b"")
+    with pytest.raises(LookError, match="nobody asked for"):
+        idle.receive(what)
+
+
+def test_an_answer_behind_a_little_else_is_one() -> None:
+    """What is read the long way counts since the latest question only."""
+    idle = Idle("rtsp://h/a", "streamwatch")
+    for _ in range(2_000):
+        idle.ask()
+        assert idle.receive(b"\r\n" * 50 + reply(idle.sequence)) == (True, b"")
