@@ -276,8 +276,11 @@ class Watches:
         """Its session is no more."""
         watcher, watch.watcher = watch.watcher, None
         if watcher is not None:
-            watch.seen += watcher.take()
             watch.picture_at = watcher.picture_at
+            try:
+                watch.seen += watcher.take()
+            except Exception:  # what it saw is lost; it is closed nevertheless, and its places are free
+                log.exception("watch.defect", camera=watch.ticket.camera)
         self._leave(watch)
         watch.picture = None
 

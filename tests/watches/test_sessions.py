@@ -160,8 +160,9 @@ async def test_a_password_that_is_refused_is_not_tried_again_unasked(farm: Farm,
     await who.end_watching()
 
 
+@pytest.mark.parametrize("where", ["clock_offset_ms", "take"])
 async def test_a_defect_of_ours_costs_the_session_and_no_look(
-    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, pool: DecoderPool, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """All are looked at as ever, and nothing stays behind."""
 
@@ -171,7 +172,7 @@ async def test_a_defect_of_ours_costs_the_session_and_no_look(
     who = looker(pool, QUICK)
     await work(who, watched(farm, Depth.STREAM))
     with monkeypatch.context() as patched:
-        patched.setattr(continuous.Watcher, "clock_offset_ms", fails)
+        patched.setattr(continuous.Watcher, where, fails)
         looks = looks_of(await work(who, watched(farm, Depth.STREAM)))
     assert {look.reason for look in looks.values()} == {None}
     assert all("connect" in look.timings_ms for look in looks.values())
