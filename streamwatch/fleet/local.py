@@ -88,7 +88,10 @@ class SocketChannel:
 
     async def send(self, *data: bytes) -> None:
         """Hands over encoded values in one write; waits while the other end is behind."""
-        self._writer.write(b"".join([frame(value) for value in data]))
+        try:
+            self._writer.write(b"".join([frame(value) for value in data]))
+        except RuntimeError as error:  # uvloop's word for a transport that an earlier write found broken
+            raise ConnectionResetError("the other end is gone") from error
         await self._writer.drain()
 
     async def receive(self) -> bytes | None:

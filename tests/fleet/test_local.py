@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import pytest
+import uvloop
 
 from streamwatch.fleet.local import Channel, SocketChannel, queue_pair
 
@@ -51,3 +53,20 @@ async def test_the_end_of_one_is_seen_by_the_other(pair: tuple[Channel, Channel]
     async with asyncio.timeout(5):
         assert await there.receive() == b"last"
         assert await there.receive() is None
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_every_value_for_one_that_is_gone_is_refused_alike(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """A looker that died, and whose last Reports still wait to be taken in: the planner hands it rounds meanwhile."""
+
+    async def hand_over() -> None:
+        ours, theirs = socket.socketpair()
+        channel = await SocketChannel.over(ours)
+        theirs.close()
+        for _ in range(3):
+            with pytest.raises(ConnectionError):
+                await channel.send(b"round" * 1000)
+            await asyncio.sleep(0.01)
+        await channel.aclose()
+
+    run(hand_over())
