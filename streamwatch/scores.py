@@ -17,7 +17,7 @@ from typing import Final
 
 from streamwatch.model.look import Depth, Look
 from streamwatch.quality import MEASURES
-from streamwatch.verdict import Policy, faults_of, frozen_shares
+from streamwatch.verdict import Policy, blur_coarse_bars, faults_of, frozen_shares
 
 NORMAL: Final = 60
 WARNING: Final = 40
@@ -92,7 +92,7 @@ def _blur(look: Look, policy: Policy) -> int | None:
     score = _scale("sharpness", policy.blur, policy.blur_clear).score(fine)
     if coarse is None:
         return score if score >= WARNING else None
-    coarse_scale = _scale("sharpness_coarse", policy.blur_coarse, policy.blur_coarse_clear)
+    coarse_scale = _scale("sharpness_coarse", *blur_coarse_bars(fine, coarse, policy))
     return max(score, coarse_scale.score(coarse))
 
 

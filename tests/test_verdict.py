@@ -197,8 +197,12 @@ def test_blackout_needs_all_three_and_clears_more_reluctantly(change: dict[str, 
         (0.35, 0.20, UP, UP),
         (0.32, 0.20, UP, DOWN),
         (0.29, 0.27, DOWN, DOWN),
-        (0.29, 0.30, UP, DOWN),
+        (0.29, 0.35, DOWN, DOWN),
+        (0.29, 0.37, UP, DOWN),
         (0.29, 0.40, UP, UP),  # an enlarged picture
+        (0.27, 0.27, DOWN, DOWN),  # a small picture: there is no coarser one
+        (0.29, 0.29, UP, DOWN),
+        (0.31, 0.31, UP, UP),
         (0.29, None, None, None),  # soft, but why cannot be told
         (None, None, None, None),
     ],

@@ -27,7 +27,10 @@ MIN_RANGE: Final = 16  # grey levels: a lower edge is grain
 NOISE_RANGES: Final = 3  # an edge is at least three times the range of the quietest tenth of the profiles
 NOISE_PART: Final = 0.3  # of that quiet range, taken off step and range: what noise adds to both
 CELL_MIN_KEPT: Final = 5  # profiles
-MIN_CELLS: Final = 2
+MIN_CELLS: Final = 4  # along x, or along y: a lamp's halo at night is two or three
+MIN_CELLS_BOTH: Final = (
+    10  # of 32 along both: a bare road, or what a low sun leaves, has its few soft edges and no others
+)
 CELL_PERCENTILE: Final = 70  # the sharper part of the picture: depth of field leaves some of it soft
 
 _CELLS: Final = CELLS * CELLS
@@ -39,9 +42,9 @@ _LOW_BYTE, _HIGH_BYTE = (0, 3) if sys.byteorder == "little" else (3, 0)
 def sharpness(y: Luma, scratch: Scratch | None = None) -> tuple[Measurement, ...]:
     """`sharpness` 0-1 of a uint8 luma plane (1 = ideal step, less is softer), and `sharpness_coarse` where it is low.
 
-    Invalid with why="no_detail" where fewer than two parts of the picture hold five edges above the noise, and with
-    why="too_small" below 64 pixels a side. The text bands are left out. `y` stays unchanged and is never enlarged.
-    A strip wider than 14,080 pixels is no camera's picture: no_detail.
+    Invalid with why="no_detail" where fewer than ten of its parts, 16 along x and 16 along y, hold five edges above the
+    noise, and with why="too_small" below 64 pixels a side. The text bands are left out. `y` stays unchanged and is
+    never enlarged. A strip wider than 14,080 pixels is no camera's picture: no_detail.
     """
     scratch = scratch or Scratch()
     scene = inner(y)
@@ -76,8 +79,10 @@ def edge_sharpness(y: Luma, scratch: Scratch | None = None) -> float | None:
         return None
     scratch = scratch or Scratch()
     samples, grids = profiles_of(y, scratch)
-    found = [value for value in _sharper_parts(*_measured(samples, scratch), grids) if value is not None]
-    return min(found) if found else None
+    parts = _parts(*_measured(samples, scratch), grids)
+    if sum(map(len, parts)) < MIN_CELLS_BOTH:
+        return None
+    return min(_percentile(medians) for medians in parts if len(medians) >= MIN_CELLS)
 
 
 def _measured(samples: Luma, scratch: Scratch) -> tuple[Luma, Luma]:
@@ -90,8 +95,8 @@ def _measured(samples: Luma, scratch: Scratch) -> tuple[Luma, Luma]:
     return height, np.maximum.reduce(steps, axis=0)
 
 
-def _sharper_parts(height: Luma, step: Luma, grids: tuple[Grid, Grid]) -> list[float | None]:
-    """Of each direction: median over the strongest quarter of each cell's kept profiles, 70th percentile over cells."""
+def _parts(height: Luma, step: Luma, grids: tuple[Grid, Grid]) -> list[list[float]]:
+    """Of each direction, of each cell that keeps enough profiles: the median over their strongest quarter."""
     heights = height[: grids[0].size], height[grids[0].size :]
     quiet = [_quiet(part, grid.profiles * grid.lines) for part, grid in zip(heights, grids, strict=True)]
     keys = _sorted_cells(height, step, grids)
@@ -114,7 +119,7 @@ def _sharper_parts(height: Luma, step: Luma, grids: tuple[Grid, Grid]) -> list[f
     lower, upper = steep[_EACH, (quarter - 1) >> 1], steep[_EACH, quarter >> 1]
     medians = (np.maximum(lower, 0) + np.maximum(upper, 0)) / 2
     good = kept >= CELL_MIN_KEPT
-    return [_percentile(medians[cells][good[cells]].tolist()) for cells in (slice(_CELLS), slice(_CELLS, None))]
+    return [medians[cells][good[cells]].tolist() for cells in (slice(_CELLS), slice(_CELLS, None))]
 
 
 def _quiet(height: Luma, count: int) -> int:
@@ -146,10 +151,8 @@ def _sorted_cells(height: Luma, step: Luma, grids: tuple[Grid, Grid]) -> NDArray
     return keys
 
 
-def _percentile(medians: list[float]) -> float | None:
-    """Linear between its neighbours, as numpy's."""
-    if len(medians) < MIN_CELLS:
-        return None
+def _percentile(medians: list[float]) -> float:
+    """The sharper part of them: linear between its neighbours, as numpy's. There is one at least."""
     medians.sort()
     low, part = divmod((len(medians) - 1) * CELL_PERCENTILE, 100)
     high = min(low + 1, len(medians) - 1)

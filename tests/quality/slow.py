@@ -76,13 +76,15 @@ def sharpness(y: Luma) -> dict[str, float | None]:
 
 
 def edge_sharpness(y: Luma) -> float | None:
-    """The lower of both directions."""
+    """The lower of both directions, of those with four cells; none where both have fewer than ten together."""
     factor = -(-y.shape[1] // 1280)
     width = y.shape[1] / factor
     step = max(2, round(width / 160)) if width <= 800 else 2 * round(width * width / 204_800)
     along_x, along_y = _profiles(y, factor, step), _profiles(y.T, factor, step)
-    found = [value for value in (_directed(along_x), _directed(along_y)) if value is not None]
-    return min(found) if found else None
+    cells = [_directed(along_x), _directed(along_y)]
+    if len(cells[0]) + len(cells[1]) < 10:
+        return None
+    return min(float(np.percentile(medians, 70)) for medians in cells if len(medians) >= 4)
 
 
 def _profiles(y: Luma, factor: int, step: int) -> NDArray[np.int64]:
@@ -95,7 +97,7 @@ def _profiles(y: Luma, factor: int, step: int) -> NDArray[np.int64]:
     return np.array(lines).reshape(len(lines), length, 16).transpose(1, 0, 2)
 
 
-def _directed(profiles: NDArray[np.int64]) -> float | None:
+def _directed(profiles: NDArray[np.int64]) -> list[float]:
     height = profiles.max(axis=2) - profiles.min(axis=2)
     step = np.abs(np.diff(profiles, axis=2)).max(axis=2)
     quiet = np.sort(height, axis=None)[height.size // 10]
@@ -111,4 +113,4 @@ def _directed(profiles: NDArray[np.int64]) -> float | None:
             strongest = np.argsort(-high, kind="stable")[: -(-high.size // 4)]
             noise = 0.3 * quiet
             medians.append(np.median(np.clip((steep[strongest] - noise) / (high[strongest] - noise), 0, 1)))
-    return float(np.percentile(medians, 70)) if len(medians) >= 2 else None
+    return medians

@@ -83,6 +83,27 @@ def test_noise_alone_has_no_detail() -> None:
         assert (found.valid, found.why) == (False, "no_detail")
 
 
+def test_a_lamp_at_night_is_no_blurred_picture() -> None:
+    """Its halo is soft by nature; where nothing else shows, nothing is said."""
+    x, y = np.arange(640)[None, :], np.arange(360)[:, None]
+    night = 20 + 200 * np.exp(-np.hypot(x - 250, y - 120) / 40)
+    (found,) = sharpness(plane(noisy(night, 3, 1)))
+    assert (found.valid, found.why) == (False, "no_detail")
+
+
+@pytest.mark.parametrize(("patches", "judged"), [(2, False), (12, True)])
+def test_few_soft_edges_are_not_enough_to_judge_by(patches: int, judged: bool) -> None:
+    """Two soft patches on a bare road may be all there is; a dozen of them and no sharp edge are a soft picture."""
+    road = np.full((360, 640), 110.0)
+    for k in range(patches):
+        row, column = 90 + 50 * (k % 4), 60 + 190 * (k // 4)
+        road[row : row + 30, column : column + 80] += 40
+    first = sharpness(plane(noisy(blurred(road, 4), 1, 1)))[0]
+    assert first.valid == judged
+    assert first.why == (None if judged else "no_detail")
+    assert first.value < 0.30
+
+
 @pytest.mark.parametrize("shape", [(0, 0), (1, 1), (63, 640), (640, 63), (8192, 1)])
 def test_a_plane_too_small_cannot_be_judged(shape: tuple[int, int]) -> None:
     """No exception, no invented number."""
