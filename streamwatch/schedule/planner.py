@@ -195,6 +195,12 @@ class Planner:
         """There is nothing left to confirm: a look that is ordered already is not sent."""
         self._confirming.pop(camera, None)
 
+    def unanswered(self, camera: int, attempt: int) -> None:
+        """A look said nothing: void, or older than what is known. Where it was the confirming one that is ordered, the
+        next bad look orders another; any other look's silence takes none back."""
+        if self._confirming.get(camera) == attempt:
+            del self._confirming[camera]
+
     def record(self, camera: int, reason: Reason | None, at_us: int) -> None:
         """Learns one outcome, for the backoff of refused credentials."""
         if reason is not None or self._backoff:

@@ -243,9 +243,11 @@ class Service:
         asked_only = look.depth is Depth.REACH and look.reason is None and waiting is None
         if not asked_only or shown is None or shown.attributed.look.depth is Depth.REACH:
             self.latest[look.camera] = judged  # an answer between two looks hides nothing that the deeper one measured
-        if not judged.late:
+        if judged.late or judged.verdict.void is not None:
+            self.planner.unanswered(look.camera, judged.attempt)
+        else:
             deep = look.depth is not Depth.REACH  # else no password was tried, and no stream asked for
-            if judged.verdict.void is None and deep:
+            if deep:
                 self.planner.record(look.camera, look.reason, look.started_us)
             if judged.pending:
                 self.planner.confirm(look.camera, judged.attempt, now_us)

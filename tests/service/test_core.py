@@ -303,6 +303,26 @@ async def test_what_waits_for_a_picture_is_not_settled_by_a_look_at_the_stream(s
     assert not service.planner.confirm(camera, 0, now_us)  # it is ordered still
 
 
+async def test_a_look_that_says_nothing_takes_no_confirming_look_back(service: Service) -> None:
+    """A visit that found no room is void: the look that is to confirm an outage still comes."""
+    camera = next(iter(service.inventory.cameras))
+    await absorbed(service, report(look(camera, Reason.NET_TIMEOUT)))
+    await absorbed(service, report(look(camera, Reason.OURS_LIMIT)))
+
+    assert not service.planner.confirm(camera, 0, SystemClock().utc_us())  # it is ordered still
+
+
+@pytest.mark.parametrize("reason", [Reason.OURS_LIMIT, Reason.NET_TIMEOUT])
+async def test_a_confirming_look_that_says_nothing_is_ordered_again(service: Service, reason: Reason) -> None:
+    """It is void, or comes in behind a younger look: the next bad one orders another, not the end of the outage."""
+    camera = next(iter(service.inventory.cameras))
+    confirming = look(camera, reason)
+    await absorbed(service, report(look(camera, Reason.NET_TIMEOUT)))
+    await absorbed(service, msgspec.structs.replace(report(confirming), attempt=1))
+
+    assert service.planner.confirm(camera, 0, SystemClock().utc_us())
+
+
 async def test_an_answer_between_looks_does_not_hide_what_the_deeper_one_found(service: Service) -> None:
     """`explain` tells of the last look that measured something; one that found no camera there is told."""
     camera = next(iter(service.inventory.cameras))
