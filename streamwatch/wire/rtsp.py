@@ -39,6 +39,7 @@ _QUICK_FIELD = re.compile(r"\n([!-9;-\x7e]{1,64}): ?((?:[!-\xff](?:[ -\xff]*[!-\
 _LENGTH_NAME = len("content-length")
 _QUICK_END = b"\r\n\r\n"
 _HEAD_END = re.compile(rb"\n\r?\n")
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 _DIGITS = re.compile(r"[0-9]{1,10}")
 
 
@@ -232,8 +233,11 @@ class RtspParser:
                 elif first == _LETTER_R and (event := self._quick()) is not None:
                     break
                 elif first in b"\r\n":  # stray CRLF before "$" (retina 0.4), or after a body
-                    self._consume(1)
-                    self._skip(1)
+                    run = _LINE_ENDS.match(buffer, at)
+                    size = len(run[0]) if run is not None else 1
+                    size = min(size, MAX_SKIPPED + 1 - self._skipped)  # no more than the one that is too many
+                    self._consume(size)
+                    self._skip(size)
                 elif not self._begin_message():
                     break
         except LookError as error:

@@ -291,3 +291,32 @@ def test_any_bytes_in_any_pieces_give_the_same_declared_outcome(data: bytes, cut
     places = sorted({cut for cut in cuts if 0 < cut < len(data)})
     pieces = [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True) if a < b]
     assert events_of(*pieces, eof=eof) == events_of(*([data] if data else []), eof=eof)
+
+
+def test_line_ends_without_end_are_passed_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, a device that sends nothing else would take the loop of all sessions that are watched."""
+    steps: list[int] = []
+    monkeypatch.setattr(RtspParser, "_skip", lambda _, count: steps.append(count))
+    assert events_of(b"\r\n" * 5_000 + FRAME) == [Interleaved(0, b"abcd")]
+    assert steps == [10_000]
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n" * 4, FRAME, OK]), max_size=12).map(b"".join))
+def test_where_line_ends_are_too_many_does_not_depend_on_reads(data: bytes) -> None:
+    """The same events, error and count in one go and byte by byte."""
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rtsp, "MAX_SKIPPED", 9)
+        for size in (1, 1_000):
+            parser = RtspParser()
+            parser.channels = frozenset({0})
+            told: list[object] = []
+            try:
+                for at in range(0, len(data), size):
+                    parser.receive(data[at : at + size])
+                    while (event := parser.next_event()) is not None:
+                        told.append(event)
+            except LookError as error:
+                told.append(str(error))
+            found.append((told, parser.skipped_bytes))
+    assert found[0] == found[1]
