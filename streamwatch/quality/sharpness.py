@@ -4,7 +4,8 @@ Blur widens even the best edge of a picture, whatever its texture; so the measur
 short profiles across edges, relative to the edge's own height, in the strongest profiles of each part of the picture.
 Averages over all pixels (Laplacian variance) confuse a bare wall with a blurred street, and noise with sharpness.
 
-It cannot tell a lens out of focus from a small picture that was enlarged: for that the coarse measure exists.
+It cannot tell a lens out of focus from a small picture that was enlarged: for that the coarse measure exists. Nor from
+the halo of a lamp or a low sun, which is no edge: brought down in size an edge becomes steeper, a halo does not.
 """
 
 from __future__ import annotations
@@ -27,10 +28,8 @@ MIN_RANGE: Final = 16  # grey levels: a lower edge is grain
 NOISE_RANGES: Final = 3  # an edge is at least three times the range of the quietest tenth of the profiles
 NOISE_PART: Final = 0.3  # of that quiet range, taken off step and range: what noise adds to both
 CELL_MIN_KEPT: Final = 5  # profiles
-MIN_CELLS: Final = 4  # along x, or along y: a lamp's halo at night is two or three
-MIN_CELLS_BOTH: Final = (
-    10  # of 32 along both: a bare road, or what a low sun leaves, has its few soft edges and no others
-)
+MIN_CELLS: Final = 2  # along x, or along y
+MIN_CELLS_BOTH: Final = 6  # of 32: the few edges of a bare road may all be soft, and say nothing of the lens
 CELL_PERCENTILE: Final = 70  # the sharper part of the picture: depth of field leaves some of it soft
 
 _CELLS: Final = CELLS * CELLS
@@ -42,8 +41,9 @@ _LOW_BYTE, _HIGH_BYTE = (0, 3) if sys.byteorder == "little" else (3, 0)
 def sharpness(y: Luma, scratch: Scratch | None = None) -> tuple[Measurement, ...]:
     """`sharpness` 0-1 of a uint8 luma plane (1 = ideal step, less is softer), and `sharpness_coarse` where it is low.
 
-    Invalid with why="no_detail" where fewer than ten of its parts, 16 along x and 16 along y, hold five edges above the
-    noise, and with why="too_small" below 64 pixels a side. The text bands are left out. `y` stays unchanged and is
+    Invalid with why="no_detail" where fewer than six of its parts, 16 along x and 16 along y, hold five edges above the
+    noise, and with why="too_small" below 64 pixels a side; the coarse one also where it is the lower of the two, as of
+    the halo of a lamp. The text bands are left out. `y` stays unchanged and is
     never enlarged. A strip wider than 14,080 pixels is no camera's picture: no_detail.
     """
     scratch = scratch or Scratch()
@@ -69,6 +69,8 @@ def _coarse(scene: Luma, fine: float, scratch: Scratch) -> Measurement:
         return Measurement(SHARPNESS_COARSE, 0.0, valid=False, why="too_small")
     value = edge_sharpness(small, scratch)
     if value is None:
+        return Measurement(SHARPNESS_COARSE, 0.0, valid=False, why="no_detail")
+    if value < fine:  # at twice the step the edges would be steeper: what is left there are halos and shading
         return Measurement(SHARPNESS_COARSE, 0.0, valid=False, why="no_detail")
     return Measurement(SHARPNESS_COARSE, value)
 

@@ -72,19 +72,20 @@ def sharpness(y: Luma) -> dict[str, float | None]:
     if factor == 1:
         return {"sharpness": fine, "sharpness_coarse": fine}
     small = area_reduced(scene, factor)
-    return {"sharpness": fine, "sharpness_coarse": edge_sharpness(small) if min(small.shape) >= 64 else None}
+    coarse = edge_sharpness(small) if min(small.shape) >= 64 else None
+    return {"sharpness": fine, "sharpness_coarse": None if coarse is None or coarse < fine else coarse}
 
 
 def edge_sharpness(y: Luma) -> float | None:
-    """The lower of both directions, of those with four cells; none where both have fewer than ten together."""
+    """The lower of both directions, of those with two cells; none where both have fewer than six together."""
     factor = -(-y.shape[1] // 1280)
     width = y.shape[1] / factor
     step = max(2, round(width / 160)) if width <= 800 else 2 * round(width * width / 204_800)
     along_x, along_y = _profiles(y, factor, step), _profiles(y.T, factor, step)
     cells = [_directed(along_x), _directed(along_y)]
-    if len(cells[0]) + len(cells[1]) < 10:
+    if len(cells[0]) + len(cells[1]) < 6:
         return None
-    return min(float(np.percentile(medians, 70)) for medians in cells if len(medians) >= 4)
+    return min(float(np.percentile(medians, 70)) for medians in cells if len(medians) >= 2)
 
 
 def _profiles(y: Luma, factor: int, step: int) -> NDArray[np.int64]:
