@@ -7,12 +7,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streamwatch.clock import US, parse_rfc3339, rfc3339
+from streamwatch.service.holding import COMPANY_S
 from streamwatch.store.engine import database_path, default_url
 from tests.running import Farm, Service, farm, service
 
@@ -125,6 +127,11 @@ def test_history_stays_where_it_was(tmp_path: Path) -> None:
             running.until(lambda: booked(running), 3 * INTERVAL_S, "every second between two looks is counted once")
             after = counters(running)
             assert all(after[name] >= value for name, value in before.items())
+            # A look that found all as before is on disk within two seconds of its round's end: its camera's next one is
+            # of another round.
+            later_us = moved_us + (4 + INTERVAL_S) * US
+            running.until(lambda: seen(running, later_us), 3 * INTERVAL_S, "looks of the next round")
+            time.sleep(COMPANY_S + 1)
             back_us = move(running, running_farm, code, left, CAMERAS // 2)  # and back, and at once the power fails
             running.kill()
 
