@@ -57,6 +57,9 @@ def _serve(listener: socket.socket, how: str, connections: list[int]) -> None:
                     connection.sendall(said)
                     if b" 401 " in said and how == "close":
                         connection.shutdown(socket.SHUT_RDWR)
+                        break  # whatever came meanwhile: our answer may have been faster than this thread
+                if b" 401 " in said and how == "close":
+                    break
                 if b"401 " in said and how == "reset":
                     _read(connection)
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
