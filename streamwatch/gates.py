@@ -96,6 +96,20 @@ class Gates(NamedTuple):
     all: Gate
     lane: Gate
 
+    def enter_device(self, host: str, group: str | None) -> bool:
+        """Takes a place at a host and at its recorder; False, and none is taken, where either has none free."""
+        if not self.hosts.enter(host):
+            return False
+        if self.recorders.enter(group):
+            return True
+        self.hosts.leave(host)
+        return False
+
+    def leave_device(self, host: str, group: str | None) -> None:
+        """Gives both back."""
+        self.hosts.leave(host)
+        self.recorders.leave(group)
+
 
 class Lines:
     """The budgets of the lines.

@@ -36,7 +36,7 @@ from streamwatch.net.address import Guard
 from streamwatch.net.canary import Canaries
 from streamwatch.net.tls import Trust, Verify
 from streamwatch.patience import Grant
-from streamwatch.reaching import Began, Reaching
+from streamwatch.reaching import Began, Reaching, found_defect
 from streamwatch.watches.looks import busy_with_us, found_by, with_seen
 from streamwatch.watches.places import Places
 from streamwatch.watches.sessions import Watches
@@ -120,7 +120,8 @@ class Looker:
         self._lines = Lines(clock)
         self._trust = Trust(policy.tls_verify, policy.tls_ca_file, clock)
         self._memory = Memory(policy.keyframe_s, policy.keyframe_most_s)
-        self._held = HeldConnections(holdable(policy), clock, policy.user_agent, self._place, self._free)
+        gates = Gates(self._cameras, self._recorders, self._hosts, self._all, self._lane)
+        self._held = HeldConnections(holdable(policy), clock, policy.user_agent, gates.enter_device, gates.leave_device)
         self._watches = Watches(
             clock=clock,
             most=policy.watch_most,
@@ -142,11 +143,11 @@ class Looker:
             vantage,
             clock=clock,
             guard=guard,
-            gates=Gates(self._cameras, self._recorders, self._hosts, self._all, self._lane),
+            gates=gates,
             held=self._held,
             connect_s=policy.connect_s,
             user_agent=policy.user_agent,
-            elsewhere=lambda ticket: self._watches.has(ticket.camera) or self._holds(ticket),
+            elsewhere=lambda ticket: self._watches.knows(ticket.camera) or self._holds(ticket),
             ordinary=self._ticket,
             go_on=lambda order, ticket, began: self.look(ticket, order.depth, order=order.id, began=began),
         )
@@ -303,19 +304,6 @@ class Looker:
                 self._lines.settle(ticket, received)
         return look
 
-    def _place(self, host: str, group: str | None) -> bool:
-        """A place of its own for a connection that stays open; False where looks need it."""
-        if not self._hosts.enter(host):
-            return False
-        if self._recorders.enter(group):
-            return True
-        self._hosts.leave(host)
-        return False
-
-    def _free(self, host: str, group: str | None) -> None:
-        self._hosts.leave(host)
-        self._recorders.leave(group)
-
     def _in_doubt(self, ticket: Ticket, depth: Depth) -> Account | None:
         account = _sent_account(ticket, depth)
         return None if account is None or self._memory.lockout.is_proven(account) else account
@@ -348,12 +336,8 @@ class Looker:
             heard = await self._heard(ticket, depth, granted, tape, insist=insist, began=began)
             since = begun + heard.parting_s  # which is no part of the look
             return await self.finish(ticket, depth, heard, started_us, since, order, granted)
-        except Exception as error:
-            log.exception("look.defect", camera=ticket.camera)
-            detail = f"a defect of streamwatch: {type(error).__name__}"
-            return self._told(
-                ticket, depth, started_us, begun, order, reason=Reason.OURS_WORKER, step=Step.CONNECT, detail=detail
-            )
+        except Exception as error:  # noqa: BLE001 - it is told
+            return self._told(ticket, depth, started_us, begun, order, **found_defect(ticket, error))
         finally:
             if began is not None:
                 began.begun.close()

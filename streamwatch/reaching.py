@@ -163,14 +163,12 @@ class Reaching:
         if address is None or not gates.cameras.enter(ticket.camera):
             return False
         lane = gates.lane if order.attempt else gates.all
-        if gates.recorders.enter(ticket.group):
-            if gates.hosts.enter(ticket.host):
-                if lane.enter(EVERYBODY):
-                    inbox.expect()
-                    self._asking.ask(Passing(self, order, ticket, address, inbox))
-                    return True
-                gates.hosts.leave(ticket.host)
-            gates.recorders.leave(ticket.group)
+        if gates.enter_device(ticket.host, ticket.group):
+            if lane.enter(EVERYBODY):
+                inbox.expect()
+                self._asking.ask(Passing(self, order, ticket, address, inbox))
+                return True
+            gates.leave_device(ticket.host, ticket.group)
         gates.cameras.leave(ticket.camera)
         return False
 
@@ -231,7 +229,6 @@ class Reaching:
 
     def defect(self, order: Round, ticket: Ticket, started_us: int, begun: float, error: Exception) -> Look:
         """A look that a mistake of ours ended."""
-        log.error("look.defect", camera=ticket.camera, exc_info=error)
         return Look(
             camera=ticket.camera,
             depth=_REACH,
@@ -240,9 +237,7 @@ class Reaching:
             duration_us=int((self._clock.monotonic() - begun) * US),
             vantage=self._vantage,
             order=order.id,
-            reason=Reason.OURS_WORKER,
-            step=Step.CONNECT,
-            detail=f"a defect of streamwatch: {type(error).__name__}",
+            **found_defect(ticket, error),
         )
 
     def go_on(self, one: Passing, begun: Begun) -> None:
@@ -261,6 +256,13 @@ class Reaching:
     async def rest(self, one: Waiting, begun: Begun) -> Look:
         """The rest of a look, in the ordinary way."""
         return await self._go_on(one.order, one.ticket, Began(one.started_us, begun, one.dropped))
+
+
+def found_defect(ticket: Ticket, error: Exception) -> dict[str, Any]:
+    """What a Look has of a mistake of ours that ended it, which is logged: the fields by name."""
+    log.error("look.defect", camera=ticket.camera, exc_info=error)
+    detail = f"a defect of streamwatch: {type(error).__name__}"
+    return {"reason": Reason.OURS_WORKER, "step": Step.CONNECT, "detail": detail}
 
 
 class _Asked(Question):
@@ -321,8 +323,7 @@ class Passing(_Asked):
         self._left = True
         gates, ticket = self.reaching.gates, self.ticket
         (gates.lane if self.order.attempt else gates.all).leave(EVERYBODY)
-        gates.hosts.leave(ticket.host)
-        gates.recorders.leave(ticket.group)
+        gates.leave_device(ticket.host, ticket.group)
         gates.cameras.leave(ticket.camera)
 
 

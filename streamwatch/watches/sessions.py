@@ -126,10 +126,6 @@ class Watches:
         await self._lose(watch)
         return None
 
-    def has(self, camera: int) -> bool:
-        """Whether that camera is watched, be its session open or lost."""
-        return camera in self._watches
-
     def unanswered(self, ticket: Ticket) -> Seen | None:
         """What the sessions of a camera brought since the look before, where a look could not be answered by them."""
         watch = self._watches.get(ticket.camera)
