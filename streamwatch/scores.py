@@ -79,14 +79,14 @@ def _blackout(look: Look, policy: Policy) -> int | None:
         "dark_share": _scale("dark_share", policy.black_share, policy.black_share_clear, bad_is_high=True),
         "texture": _scale("texture", policy.black_texture, policy.black_texture_clear),
     }
-    values = {name: _value(look, name) for name in scales}
+    values = {name: look.value(name) for name in scales}
     scores = [scales[name].score(value) for name, value in values.items() if value is not None]
     return max(scores) if len(scores) == len(scales) else None
 
 
 def _blur(look: Look, policy: Policy) -> int | None:
     """Fine and coarse must both be low; where the fine one is and the coarse one is not known, nobody can tell."""
-    fine, coarse = _value(look, "sharpness"), _value(look, "sharpness_coarse")
+    fine, coarse = look.value("sharpness"), look.value("sharpness_coarse")
     if fine is None:
         return None
     score = _scale("sharpness", policy.blur, policy.blur_clear).score(fine)
@@ -98,7 +98,7 @@ def _blur(look: Look, policy: Policy) -> int | None:
 
 def frozen_score(look: Look, policy: Policy) -> int | None:
     """How live it looks: by the textured tiles equal to those of the look before, and by changes of noise alone."""
-    same, tiles, lone = _value(look, "same_textured"), _value(look, "textured_tiles"), _value(look, "lone_changes") or 0
+    same, tiles, lone = look.value("same_textured"), look.value("textured_tiles"), look.value("lone_changes") or 0
     if same is None or not tiles:
         return None
     scale = _scale("same_textured", *frozen_shares(tiles, policy), bad_is_high=True)
@@ -109,8 +109,3 @@ def frozen_score(look: Look, policy: Policy) -> int | None:
 def _scale(name: str, raised: float, cleared: float, *, bad_is_high: bool = False) -> Scale:
     low, high = MEASURES[name].low, MEASURES[name].high
     return Scale(high, raised, cleared, low, at_bad=True) if bad_is_high else Scale(low, raised, cleared, high)
-
-
-def _value(look: Look, name: str) -> float | None:
-    measure = look.measure(name)
-    return measure.value if measure is not None and measure.valid else None

@@ -40,14 +40,15 @@ def together(looks: Sequence[Look], policy: Policy) -> Together:
     Frozen where a comparison shows it and as many of the next ones as it needs repeat it. A middling share that is not
     repeated is a warning (40): no fault, and not the score that the share would have by itself.
     """
-    compared = [look for look in looks if _same(look) is not None]
+    compared = [look for look in looks if look.value(SAME_TEXTURED) is not None]
     if not compared:
         named = [look.measure(SAME_TEXTURED) for look in looks]
         return Together(measures=tuple(measure for measure in named[-1:] if measure is not None))
     opinions = [_frozen(look, policy) for look in compared]
     confirmed = [at for at in range(len(compared)) if _confirmed(opinions, at)]
     scores = [TOP if (score := frozen_score(look, policy)) is None else score for look in compared]
-    lowest = min(confirmed or range(len(compared)), key=lambda at: (scores[at], -(_same(compared[at]) or 0.0)))
+    shares = [look.value(SAME_TEXTURED) or 0.0 for look in compared]
+    lowest = min(confirmed or range(len(compared)), key=lambda at: (scores[at], -shares[at]))
     decisive, score = compared[lowest], scores[lowest]
     since = opinions[confirmed[0]] if confirmed else None
     return Together(
@@ -56,11 +57,6 @@ def together(looks: Sequence[Look], policy: Policy) -> Together:
         measures=tuple(one for one in decisive.measures if one.name in _TELLING),
         since_us=since.since_us if since is not None else None,
     )
-
-
-def _same(look: Look) -> float | None:
-    measure = look.measure(SAME_TEXTURED)
-    return measure.value if measure is not None and measure.valid else None
 
 
 def _frozen(look: Look, policy: Policy) -> Opinion | None:

@@ -252,13 +252,8 @@ def _findings(look: Look, policy: Policy, present: frozenset[str]) -> dict[str, 
     return found
 
 
-def _value(look: Look, name: str) -> float | None:
-    measure = look.measure(name)
-    return measure.value if measure is not None and measure.valid else None
-
-
 def _blackout(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa: FBT001 - one of a table of three
-    mean, dark, texture = _value(look, "luma_mean"), _value(look, "dark_share"), _value(look, "texture")
+    mean, dark, texture = look.value("luma_mean"), look.value("dark_share"), look.value("texture")
     if mean is None or dark is None or texture is None:
         return None
     if standing:
@@ -279,12 +274,12 @@ def blur_coarse_bars(fine: float, coarse: float, policy: Policy) -> tuple[float,
 
 
 def _blur(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa: FBT001 - one of a table of three
-    fine = _value(look, "sharpness")
+    fine = look.value("sharpness")
     if fine is None:
         return None
     if fine >= (policy.blur_clear if standing else policy.blur):
         return Finding(present=False)
-    coarse = _value(look, "sharpness_coarse")
+    coarse = look.value("sharpness_coarse")
     if coarse is None:
         return None  # soft, but whether a lens or an enlargement made it so cannot be told
     raised, cleared = blur_coarse_bars(fine, coarse, policy)
@@ -302,7 +297,7 @@ def frozen_shares(textured_tiles: float, policy: Policy) -> tuple[float, float]:
 
 
 def _frozen(look: Look, policy: Policy, standing: bool) -> Finding | None:  # noqa: FBT001 - one of a table of three
-    same, tiles, lone = _value(look, "same_textured"), _value(look, "textured_tiles"), _value(look, "lone_changes") or 0
+    same, tiles, lone = look.value("same_textured"), look.value("textured_tiles"), look.value("lone_changes") or 0
     if same is None or not tiles:
         return None
     raised, cleared = frozen_shares(tiles, policy)

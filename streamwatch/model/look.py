@@ -90,3 +90,8 @@ class Look(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True)
     def measure(self, name: str) -> Measurement | None:
         """The measurement of that name, or None."""
         return next((found for found in self.measures if found.name == name), None)
+
+    def value(self, name: str) -> float | None:
+        """The value of that measurement; None where there is none, or it cannot be judged here."""
+        found = self.measure(name)
+        return found.value if found is not None and found.valid else None
